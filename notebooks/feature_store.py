@@ -1,0 +1,257 @@
+"""The feature store of `data/features/`: a Feast repository that is written, applied, read and made reproducible.
+
+The repository has one feature view for each source table and one for the features computed at the as-of date. Its
+Parquet files are the offline store (read through DuckDB), a SQLite file is the online store. All its paths are
+relative to the repository, so that it can be moved, versioned and restored as one folder.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+import runpy
+import sqlite3
+import uuid
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+import typeguard
+
+PROJECT = "churn"
+SERVICE = "churn"
+OFFLINE = "offline"
+TIMESTAMP = "event_timestamp"
+_SETTINGS = f"""\
+project: {PROJECT}
+provider: local
+registry: registry.db
+offline_store:
+  type: duckdb
+online_store:
+  type: sqlite
+  path: online_store.db
+entity_key_serialization_version: 3
+"""
+_HEAD = '''\
+"""The features, as Feast reads them; written by 04_transformation.
+
+Run `feast` inside this folder (its paths are relative to it), for example `feast feature-views list`.
+"""
+
+from datetime import timedelta
+
+from feast import Entity, FeatureService, FeatureView, Field, FileSource, ValueType
+from feast.types import Float64, String
+'''
+_TYPES = {"number": "Float64", "category": "String"}
+_RESERVED = {TIMESTAMP, "created_timestamp", "event_expire_timestamp", "entity_row_id", "rn", "as_of", "churned"}
+
+
+@contextlib.contextmanager
+def _without_typeguard() -> Iterator[None]:
+    # Feast has typeguard recompile its classes at every import: 3 of 5 seconds, for checks of its own arguments.
+    checked = typeguard.typechecked
+    typeguard.typechecked = lambda target=None, **_: target if target is not None else lambda inner: inner  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        typeguard.typechecked = checked
+
+
+with _without_typeguard():
+    from feast import FeatureStore
+    from feast.protos.feast.core.Registry_pb2 import Registry
+
+
+@dataclass(frozen=True)
+class Feature:
+    """One feature: its name, the table it comes from (`derived`: computed here), its type and what it means."""
+
+    name: str
+    table: str
+    type: Literal["number", "category"]
+    description: str
+
+    @property
+    def view(self) -> str:
+        """The name of the feature view it belongs to: the table's, as an identifier."""
+        return re.sub(r"\W", "_", self.table)
+
+
+def find_unfit_names(names: Iterable[str]) -> list[str]:
+    """Return a sentence for each name that Feast cannot hold as a feature."""
+    names = list(names)
+    reasons: dict[str, Callable[[str], object]] = {
+        "Feast splits the names of features at ':' and '@'": lambda name: set(name) & {":", "@"},
+        "Feast drops columns whose names end in '_y' when it joins": lambda name: name.endswith("_y"),
+        "the training set or Feast uses this name itself": lambda name: name in _RESERVED,
+        "two features have this name": lambda name: names.count(name) > 1,
+    }
+    return [f"{name!r}: {why}" for why, holds in reasons.items() for name in dict.fromkeys(names) if holds(name)]
+
+
+def write_repository(
+    folder: Path, customers: pd.DataFrame, features: Sequence[Feature], customer_id: str, as_of: pd.Timestamp
+) -> list[str]:
+    """Write the settings, the definitions and one Parquet file for each view; return the names of the views.
+
+    `customers` has a row for each customer, with the id and every feature. Each row's event is the start of the as-of
+    day in UTC: what the features say was known then.
+    """
+    views = list(dict.fromkeys(feature.view for feature in features))
+    (folder / OFFLINE).mkdir()
+    for view in views:
+        columns = [customer_id, *(feature.name for feature in features if feature.view == view)]
+        rows = customers[columns].assign(**{TIMESTAMP: as_of.tz_localize("UTC").as_unit("us")})
+        rows.sort_values(customer_id).to_parquet(_source_file(folder, view), index=False, compression="zstd")
+    (folder / "feature_store.yaml").write_text(_SETTINGS, encoding="utf-8", newline="\n")
+    (folder / "definitions.py").write_text(_define(views, features, customer_id), encoding="utf-8", newline="\n")
+    return views
+
+
+def open_store(folder: Path) -> Any:
+    """Register what the repository's `definitions.py` defines, and return the open `feast.FeatureStore`."""
+    folder = folder.resolve()
+    definitions = runpy.run_path(str(folder / "definitions.py"))
+    with _inside(folder):
+        store = FeatureStore(repo_path=str(folder))
+        store.apply([definitions["customer"], *definitions["views"], definitions["service"]])
+    return store
+
+
+def describe_views(store: Any) -> pd.DataFrame:
+    """Return a row for each feature that the registry holds: view, feature, type, description."""
+    fields = [(view.name, field) for view in store.list_feature_views() for field in view.features]
+    return pd.DataFrame(
+        [(view, field.name, str(field.dtype), field.description) for view, field in fields],
+        columns=["view", "feature", "type", "description"],
+    )
+
+
+def retrieve(store: Any, customers: pd.DataFrame) -> pd.DataFrame:
+    """Return the features of customers as they were known at given times: a point-in-time retrieval.
+
+    `customers` has the customer id, `event_timestamp` (UTC) and any further columns, such as the label; they are kept.
+    For each row Feast takes the newest row of each view that is not later than the row's own time.
+    """
+    with _inside(Path(store.repo_path)):
+        rows: pd.DataFrame = store.get_historical_features(customers, store.get_feature_service(SERVICE)).to_df()
+    return rows
+
+
+def materialise(store: Any, as_of: pd.Timestamp) -> None:
+    """Copy each customer's newest features that were known at the start of the as-of day to the online store."""
+    end = as_of.tz_localize("UTC").to_pydatetime()
+    with _inside(Path(store.repo_path)), contextlib.redirect_stdout(io.StringIO()):
+        store.materialize(end - timedelta(days=1), end)
+
+
+def read_customer(store: Any, customer_id: str, value: str) -> pd.Series[Any]:
+    """Return one customer's features from the online store, in the order of their names."""
+    answer = store.get_online_features(store.get_feature_service(SERVICE), [{customer_id: value}]).to_dict()
+    return pd.Series(
+        {name: values[0] for name, values in sorted(answer.items()) if name != customer_id}, dtype="object"
+    )
+
+
+def close_store(store: Any) -> None:
+    """Close Feast's connections, which Windows needs before the folder can be moved, and settle its two databases.
+
+    Feast stamps them with the time of the run and a random id, and fills them in no fixed order. Afterwards their
+    bytes depend on nothing but the definitions, the features and the as-of date.
+    """
+    import ibis  # type: ignore[import-untyped]
+
+    folder, online = Path(store.repo_path), store._get_provider().online_store
+    if online._conn is not None:
+        online._conn.close()
+        online._conn = None
+    if ibis.options.default_backend is not None:
+        ibis.options.default_backend.disconnect()
+        ibis.options.default_backend = None
+    _settle_registry(folder / "registry.db")
+    _settle_online_store(folder / "online_store.db")
+
+
+def _settle_registry(file: Path) -> None:
+    registry = Registry.FromString(file.read_bytes())
+    _clear_times(registry)
+    registry.ClearField("feature_view_version_history")  # versions of this folder are kept by DVC
+    registry.data_sources.sort(key=lambda source: source.name)
+    registry.entities.sort(key=lambda entity: entity.spec.name)
+    for metadata in registry.project_metadata:
+        metadata.project_uuid = str(uuid.uuid5(uuid.NAMESPACE_OID, PROJECT))
+    registry.ClearField("version_id")
+    registry.version_id = str(uuid.uuid5(uuid.NAMESPACE_OID, registry.SerializeToString(deterministic=True).hex()))
+    file.write_bytes(registry.SerializeToString(deterministic=True))
+
+
+def _clear_times(message: Any) -> None:
+    for field, value in message.ListFields():
+        if field.name in ("created_timestamp", "last_updated_timestamp", "last_updated"):
+            message.ClearField(field.name)
+        elif field.type == field.TYPE_MESSAGE and not (
+            field.message_type and field.message_type.GetOptions().map_entry
+        ):
+            for inner in value if isinstance(value, Iterable) else [value]:
+                _clear_times(inner)
+
+
+def _settle_online_store(file: Path) -> None:
+    """Rebuild each table in the order of its key, kept once instead of three times: a third of the size."""
+    if not file.exists():
+        return
+    with contextlib.closing(sqlite3.connect(file)) as connection:
+        tables = connection.execute("SELECT name, sql FROM sqlite_master WHERE type = 'table' ORDER BY name").fetchall()
+        for name, definition in tables:
+            connection.execute(f'ALTER TABLE "{name}" RENAME TO unsorted')
+            connection.execute(definition.rstrip() + " WITHOUT ROWID")
+            connection.execute(f'INSERT INTO "{name}" SELECT * FROM unsorted ORDER BY entity_key, feature_name')
+            connection.execute("DROP TABLE unsorted")
+        connection.commit()
+        connection.execute("VACUUM")
+
+
+@contextlib.contextmanager
+def _inside(folder: Path) -> Iterator[None]:
+    # Feast's DuckDB store takes the relative paths of Parquet files from the working directory, not the repository.
+    with contextlib.chdir(folder), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"ibis\.|feast\.")
+        yield
+
+
+def _define(views: Sequence[str], features: Sequence[Feature], customer_id: str) -> str:
+    """Return the text of `definitions.py`."""
+    entity = f"customer = Entity(name='customer', join_keys=[{customer_id!r}], value_type=ValueType.STRING)\n"
+    parts = [_define_view(view, [feature for feature in features if feature.view == view]) for view in views]
+    names = ", ".join(f"{view}_view" for view in views)
+    service = f"views = [{names}]\nservice = FeatureService(name={SERVICE!r}, features=views)\n"
+    return "\n".join([_HEAD, entity, *parts, service])
+
+
+def _define_view(view: str, features: Sequence[Feature]) -> str:
+    fields = "\n".join(
+        f"        Field(name={feature.name!r}, dtype={_TYPES[feature.type]}, description={feature.description!r}),"
+        for feature in features
+    )
+    return f"""\
+{view}_view = FeatureView(
+    name={view!r},
+    entities=[customer],
+    ttl=timedelta(0),  # no limit
+    source=FileSource(path={f"{OFFLINE}/{view}.parquet"!r}, timestamp_field={TIMESTAMP!r}),
+    schema=[
+{fields}
+    ],
+)
+"""
+
+
+def _source_file(folder: Path, view: str) -> Path:
+    return folder / OFFLINE / f"{view}.parquet"

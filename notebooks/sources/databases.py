@@ -1,0 +1,164 @@
+"""Databases, through SQLAlchemy: a table or a query, read in chunks, in the order the database returns the rows."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import sqlalchemy as sa
+from params import DatabaseSource, suggest
+from pyarrow import csv as arrow_csv
+from sqlalchemy import exc
+
+from sources.received import Content, Digest, SourceError, SourceRefused, patiently
+from sources.texts import join_tables, table_of_rows
+
+TRIES = 4
+_SECONDS_TO_CONNECT = 15  # libpq's own limit is over two minutes, for each try
+_ROWS_A_CHUNK = 50_000
+# Drivers give no common code for these, so their words decide; anything else while connecting may pass.
+_BAD_CREDENTIALS = re.compile(
+    r"(?i)password authentication failed|authentication failed|no password supplied|access denied|login failed"
+    r"|invalid username/password|role .* does not exist|no pg_hba.conf entry|not permitted to log in"
+)
+_NO_SUCH_DATABASE = re.compile(r"(?i)database .* does not exist|unknown database|cannot open database|not a database")
+_MAY_PASS = re.compile(
+    r"(?i)locked|busy|timeout|timed out|terminating|closed the connection|lost connection|shutting down"
+)
+
+
+def read_database(source: DatabaseSource, root: Path, first_wait: float) -> Content:
+    """Read a table or the result of a query; values become their shortest exact text, NULL stays missing.
+
+    A table is read without ORDER BY: sorting is left to a query, where the order matters.
+
+    Raises:
+        SourceError: the server does not answer, or is busy.
+        SourceRefused: bad credentials, no such database or table, or a wrong query.
+    """
+    engine = _make_engine(source.database, root)
+    try:
+        return patiently(lambda: _read(engine, source), TRIES, first_wait)
+    finally:
+        engine.dispose()
+
+
+def _make_engine(address: str, root: Path) -> sa.Engine:
+    try:
+        url = sa.make_url(address)
+        if url.get_backend_name() == "sqlite":
+            url = _locate_sqlite(url, root)
+        if url.get_backend_name() == "postgresql" and "connect_timeout" not in url.query:
+            url = url.update_query_dict({"connect_timeout": str(_SECONDS_TO_CONNECT)})
+        return sa.create_engine(url, hide_parameters=True)
+    except exc.NoSuchModuleError:
+        message = "SQLAlchemy knows no such kind of database: an address begins with postgresql://, sqlite:///, …"
+        raise SourceRefused(message) from None
+    except (exc.ArgumentError, ValueError):  # an unescaped password can be taken for the port
+        message = (
+            "is not a SQLAlchemy address: expected dialect://user:password@host:port/database (URL-encode the password)"
+        )
+        raise SourceRefused(f"{message}.") from None
+    except ImportError as error:
+        raise SourceRefused(f"the database's driver is not installed: {error}. Install it with pip.") from None
+
+
+def _locate_sqlite(url: sa.URL, root: Path) -> sa.URL:
+    """Resolve a relative path against the root, and refuse a missing file: SQLite would create it."""
+    if not url.database or url.database == ":memory:" or url.database.startswith("file:"):
+        return url
+    path = root.resolve() / url.database
+    if not path.is_file():
+        raise SourceRefused(f"there is no SQLite database at {path}.")
+    return url.set(database=str(path))
+
+
+def _read(engine: sa.Engine, source: DatabaseSource) -> Content:
+    try:
+        connection = engine.connect()
+    except exc.DBAPIError as error:
+        raise _connection_error(error) from None
+    try:
+        with connection:
+            return _fetch(connection, source)
+    except exc.SQLAlchemyError as error:
+        raise _query_error(error) from None
+
+
+def _fetch(connection: sa.Connection, source: DatabaseSource) -> Content:
+    statement = sa.text(_escape_colons(source.query)) if source.query else _select_all(connection, source.table or "")
+    result = connection.execution_options(yield_per=_ROWS_A_CHUNK).execute(statement)
+    if not result.returns_rows:
+        raise SourceRefused("the query returns no rows: expected a SELECT.")
+    names = list(result.keys())
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise SourceRefused(f"these column names stand more than once in the result: {', '.join(map(repr, repeated))}.")
+    digest, tables = Digest(), list[pa.Table]()
+    for table in _chunks(names, result):
+        digest.add(_as_csv(table, include_header=not tables))
+        tables.append(table)
+    return Content(join_tables(tables), digest)
+
+
+def _chunks(names: list[str], result: sa.CursorResult[Any]) -> Iterator[pa.Table]:
+    is_empty = True
+    for rows in result.partitions():
+        is_empty = False
+        yield table_of_rows(names, rows)
+    if is_empty:
+        yield table_of_rows(names, [])
+
+
+def _select_all(connection: sa.Connection, table: str) -> sa.Select[Any]:
+    """Select a table's columns as the driver gives them: no type is read from the schema, none can misread a value."""
+    inspector = sa.inspect(connection)
+    schema, name = (None, table) if inspector.has_table(table) else _split(table)
+    if not inspector.has_table(name, schema):
+        known = sorted([*inspector.get_table_names(schema), *inspector.get_view_names(schema)])
+        raise SourceRefused(
+            f"there is no table {table!r}{suggest(name, known) if known else '; the database has none'}"
+        )
+    return sa.select(sa.text("*")).select_from(sa.table(name, schema=schema))
+
+
+def _split(table: str) -> tuple[str | None, str]:
+    schema, _, name = table.rpartition(".")
+    return schema or None, name
+
+
+def _escape_colons(query: str) -> str:
+    """Keep SQLAlchemy from taking `:name` within a query for a parameter; `::` is a cast and stays."""
+    return re.sub(r"(?<![:\w\\]):(?=\w)", r"\\:", query)
+
+
+def _as_csv(table: pa.Table, include_header: bool) -> bytes:
+    sink = io.BytesIO()
+    arrow_csv.write_csv(table, sink, arrow_csv.WriteOptions(include_header=include_header, quoting_style="all_valid"))
+    return sink.getvalue()
+
+
+def _connection_error(error: exc.DBAPIError) -> SourceError:
+    reason = _reason(error)
+    if _BAD_CREDENTIALS.search(str(error.orig)):
+        return SourceRefused(f"the database refuses the credentials ({reason}). Check user and password.")
+    if _NO_SUCH_DATABASE.search(str(error.orig)):
+        return SourceRefused(f"there is no such database ({reason}).")
+    return SourceError(f"the database does not answer ({reason}). Is the server up, and its host and port right?")
+
+
+def _query_error(error: exc.SQLAlchemyError) -> SourceError:
+    if not isinstance(error, exc.DBAPIError):
+        return SourceRefused(f"cannot be read: {type(error).__name__}.")
+    if error.connection_invalidated or _MAY_PASS.search(str(error.orig)):
+        return SourceError(f"the database broke off or is busy ({_reason(error)}).")
+    return SourceRefused(f"the database refuses the query ({_reason(error)}).")
+
+
+def _reason(error: exc.DBAPIError) -> str:
+    lines = str(error.orig).strip().splitlines()
+    return lines[0].strip().rstrip(".") if lines else type(error.orig).__name__

@@ -1,0 +1,154 @@
+"""What a source sent: its table, the facts of where it came from, and the errors of a source that cannot be read."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt
+
+LONGEST_WAIT = 300.0  # seconds; a source that asks for more is left to the next run
+
+T = TypeVar("T")
+
+
+class SourceError(Exception):
+    """A source cannot be read now: it is down, too busy, or broke off. Trying again may help.
+
+    `wait` is the number of seconds that the source itself asked to wait for, if it did.
+    """
+
+    def __init__(self, message: str, wait: float | None = None) -> None:
+        super().__init__(message)
+        self.wait = wait
+
+
+class SourceRefused(SourceError):
+    """A source cannot be read, and trying again would not help: not found, not allowed, or malformed."""
+
+
+class Digest:
+    """Counts and hashes bytes as they are received."""
+
+    def __init__(self, data: bytes = b"") -> None:
+        self.size = 0
+        self._hash = hashlib.sha256()
+        self.add(data)
+
+    def add(self, data: bytes) -> None:
+        """Take further bytes in."""
+        self.size += len(data)
+        self._hash.update(data)
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of all bytes so far, in hexadecimal."""
+        return self._hash.hexdigest()
+
+
+@dataclass(frozen=True)
+class Content:
+    """What a reader took in: an Arrow table of texts, the bytes it came from, and what an analyst should know of it."""
+
+    table: pa.Table
+    digest: Digest
+    notes: list[str] = field(default_factory=list)
+    malformed: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Received:
+    """One source, read whole.
+
+    Attributes:
+        name: what the source is called in `params.yaml`.
+        kind: `file`, `database` or `api`.
+        address: where it is, without secrets.
+        table: one text column a field, in the order received.
+        bytes: size of what was received: of a file its bytes as stored, of an API the bodies of its pages one after the
+            other, of a database its rows as CSV (every value quoted, nulls empty).
+        sha256: SHA-256 of the same bytes, in hexadecimal.
+        notes: what an analyst should know of it.
+        malformed: rows that were set aside, with the columns `line`, `expected`, `fields` and `text`.
+    """
+
+    name: str
+    kind: str
+    address: str
+    table: pd.DataFrame
+    bytes: int
+    sha256: str
+    notes: list[str]
+    malformed: pd.DataFrame
+
+    @classmethod
+    def of(cls, name: str, kind: str, address: str, content: Content) -> Received:
+        """Put what a reader took in together with where it came from."""
+        malformed = pd.DataFrame(content.malformed, columns=["line", "expected", "fields", "text"])
+        table, digest = _as_pandas(content.table), content.digest
+        return cls(name, kind, address, table, digest.size, digest.sha256, content.notes, malformed)
+
+    @property
+    def rows(self) -> int:
+        """Number of rows in the table."""
+        return len(self.table)
+
+    def provenance(self, time: str) -> dict[str, Any]:
+        """Return the facts for `provenance.json`; `time` is when the source was read, ISO 8601 in UTC."""
+        return {
+            "kind": self.kind,
+            "address": self.address,
+            "time": time,
+            "rows": self.rows,
+            "malformed_rows": len(self.malformed),
+            "columns": list(self.table.columns),
+            "bytes": self.bytes,
+            "sha256": self.sha256,
+            "notes": self.notes,
+        }
+
+
+def _as_pandas(table: pa.Table) -> pd.DataFrame:
+    text = pd.StringDtype("pyarrow", na_value=np.nan)
+    frame: pd.DataFrame = table.to_pandas(types_mapper={pa.large_string(): text}.get)
+    return frame
+
+
+def patiently(action: Callable[[], T], tries: int, first_wait: float) -> T:
+    """Do something that may fail for a while: at most `tries` times, with waits that double from `first_wait` seconds.
+
+    A wait is longer when the source asks for it, and there is no further try when it asks for more than `LONGEST_WAIT`.
+
+    Raises:
+        SourceError: the last try failed.
+        SourceRefused: at once, because trying again would not help.
+    """
+    retrying = Retrying(
+        retry=retry_if_exception(_may_pass),
+        stop=stop_after_attempt(tries),
+        wait=lambda state: _seconds_to_wait(state, first_wait),
+        before_sleep=lambda state: _announce(state, tries),
+        reraise=True,
+    )
+    return retrying(action)
+
+
+def _may_pass(error: BaseException) -> bool:
+    asked_wait = getattr(error, "wait", None) or 0.0
+    return isinstance(error, SourceError) and not isinstance(error, SourceRefused) and asked_wait <= LONGEST_WAIT
+
+
+def _seconds_to_wait(state: RetryCallState, first_wait: float) -> float:
+    error = state.outcome.exception() if state.outcome else None
+    growing = min(first_wait * 2.0 ** (state.attempt_number - 1), LONGEST_WAIT)
+    return max(growing, getattr(error, "wait", None) or 0.0)
+
+
+def _announce(state: RetryCallState, tries: int) -> None:
+    wait = state.next_action.sleep if state.next_action else 0.0
+    print(f"The source did not answer well (try {state.attempt_number} of {tries}); trying again in {wait:.1f} s.")

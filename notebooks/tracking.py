@@ -1,0 +1,313 @@
+"""MLflow for the model-building notebook: a database that is whole or absent, runs, and models that can be trusted.
+
+Opens no connection but to the tracking address itself: no telemetry, no look-up of git or of a cloud.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import json
+import logging
+import os
+import sqlite3
+import tempfile
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import stagekit  # noqa: F401  (before MLflow: it turns the telemetry off)
+
+# isort: split
+import mlflow
+import mlflow.sklearn
+import numpy as np
+import pandas as pd
+import skops.io
+from filelock import FileLock, Timeout
+from mlflow.data.dataset_source_registry import resolve_dataset_source
+from mlflow.data.meta_dataset import MetaDataset
+from mlflow.entities import LoggedModel, LoggedModelOutput, LoggedModelStatus, Run
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+from mlflow.models import Model, ModelSignature
+from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+from mlflow.types import ColSpec, DataType, Schema, TensorSpec
+from ruamel.yaml import YAML
+
+MODEL_FILE = "model.skops"
+NEEDED_FOR_SCORING = ("scikit-learn", "skops", "numpy", "scipy", "pandas")
+
+# What skops does not trust by itself in the candidates' pipelines. None of it does anything when it is made.
+TRUSTED_TYPES = (
+    "functools.partial",  # gradient boosting, which checks its numbers with it
+    "numpy.dtype",  # the one-hot encoder's
+    "scipy._lib.array_api_compat.numpy._aliases.asarray",  # a spline's, with SciPy 1.17
+    "scipy.interpolate._bsplines.BSpline",
+    "scipy.interpolate._bsplines._BSpline",  # a spline's, with SciPy 1.18
+    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+    "sklearn.utils.validation.check_array",
+)
+
+for _name in ("mlflow", "alembic"):
+    logging.getLogger(_name).setLevel(logging.WARNING)
+
+
+class TrackingError(Exception):
+    """MLflow's database cannot be used now, or a model in it is not the one that was recorded."""
+
+
+def connect(tracking_uri: str, artifact_dir: str | os.PathLike[str], experiment: str, wait_seconds: float = 60) -> str:
+    """Point MLflow at its database, making it and the experiment if they are absent, and return the experiment's id.
+
+    Args:
+        tracking_uri: an MLflow address; a relative `sqlite:///` path is relative to the working directory.
+        artifact_dir: where a new experiment keeps its artifacts: a local folder, or an address with a scheme.
+        experiment: name of the experiment.
+        wait_seconds: how long to wait for another program that holds the database.
+
+    Raises:
+        TrackingError: another program holds the database for longer.
+    """
+    folder = None if "://" in str(artifact_dir) else Path(artifact_dir).resolve()
+    place = folder.as_uri() if folder else str(artifact_dir)
+    database = _sqlite_file(tracking_uri)
+    if database is None:
+        mlflow.set_tracking_uri(tracking_uri)
+        return _find_or_create(experiment, place)
+    with _alone(database, wait_seconds):
+        if not database.exists() or database.stat().st_size == 0:
+            _create(database, place)
+        _wait_until_free(database, wait_seconds)
+        if folder:
+            _follow_move(database, experiment, folder)
+        mlflow.set_tracking_uri(_address(database))
+        return _find_or_create(experiment, place)
+
+
+@contextlib.contextmanager
+def new_run(experiment_id: str, name: str) -> Iterator[Run]:
+    """Log to a new run: FINISHED when the block ends well, FAILED when it raises, RUNNING when its process is killed.
+
+    Raises:
+        TrackingError: another program held the database for longer than MLflow waits.
+    """
+    try:
+        # A run that `start_run` makes itself would ask git, Databricks and others for tags.
+        run = mlflow.MlflowClient().create_run(experiment_id, run_name=name or None)
+        with mlflow.start_run(run_id=run.info.run_id, log_system_metrics=False) as active:
+            yield active
+    except MlflowException as error:
+        if "database is locked" not in str(error):
+            raise
+        raise TrackingError(_in_use(mlflow.get_tracking_uri())) from error
+
+
+def log_datasets(pointers_dir: str | os.PathLike[str]) -> dict[str, str]:
+    """Log each dataset's MD5 as its DVC pointer `<name>.dvc` states it, as tag and as input, and return them by name.
+
+    Without pointers (DVC has not run yet) nothing is logged.
+    """
+    hashes: dict[str, str] = {}
+    for pointer in sorted(Path(pointers_dir).glob("*.dvc")):
+        for out in YAML(typ="safe", pure=True).load(pointer.read_text(encoding="utf-8")).get("outs", []):
+            hashes[pointer.stem] = str(out.get("md5", ""))
+            source = resolve_dataset_source((pointer.parent / out["path"]).resolve().as_uri())
+            mlflow.log_input(MetaDataset(source, name=pointer.stem, digest=hashes[pointer.stem][:36]))  # type: ignore[abstract]
+    mlflow.set_tags({f"dataset.{name}.md5": md5 for name, md5 in hashes.items()})
+    return hashes
+
+
+def log_model(run: Run, model: Any, name: str, example: pd.DataFrame) -> LoggedModel:
+    """Log a fitted classifier to a run in skops format, and return what MLflow knows of it.
+
+    The SHA-256 of its file is its tag `model_sha256`; equal models give an equal file.
+
+    Args:
+        run: the run that made it.
+        model: a scikit-learn classifier; as a pyfunc it answers with `predict_proba`.
+        name: name of the logged model.
+        example: a few rows of features, kept as the input example; its columns are the signature.
+
+    Raises:
+        TrackingError: the model holds types that `TRUSTED_TYPES` does not list.
+    """
+    client = mlflow.MlflowClient()
+    logged = client.create_logged_model(run.info.experiment_id, name=name, source_run_id=run.info.run_id)
+    with tempfile.TemporaryDirectory() as folder:
+        about = Model(logged.artifact_location, run_id=run.info.run_id, model_id=logged.model_id)
+        _save(model, Path(folder, "model"), about, example)
+        content = canonical(Path(folder, "model", MODEL_FILE).read_bytes())
+        Path(folder, "model", MODEL_FILE).write_bytes(content)
+        client.log_model_artifacts(logged.model_id, str(Path(folder, "model")))
+    client.set_logged_model_tags(logged.model_id, {"model_sha256": hashlib.sha256(content).hexdigest()})
+    client.log_outputs(run.info.run_id, [LoggedModelOutput(logged.model_id, step=0)])
+    return client.finalize_logged_model(logged.model_id, LoggedModelStatus.READY)
+
+
+def _save(model: Any, folder: Path, about: Model, example: pd.DataFrame) -> None:
+    untrusted = skops.io.get_untrusted_types(data=skops.io.dumps(model))
+    if unknown := sorted(set(untrusted) - set(TRUSTED_TYPES)):
+        raise TrackingError(
+            f"The model holds types that skops does not trust: {', '.join(unknown)}. "
+            "If loading them is safe, add them to TRUSTED_TYPES in notebooks/tracking.py."
+        )
+    mlflow.sklearn.save_model(
+        model,
+        str(folder),
+        mlflow_model=about,
+        serialization_format=mlflow.sklearn.SERIALIZATION_FORMAT_SKOPS,
+        signature=_signature(example, len(model.classes_)),
+        input_example=example,
+        pip_requirements=[f"{package}=={version(package)}" for package in NEEDED_FOR_SCORING],
+        pyfunc_predict_fn="predict_proba",
+        skops_trusted_types=sorted(untrusted),
+    )
+
+
+def register(logged: LoggedModel, name: str, tags: Mapping[str, str]) -> ModelVersion:
+    """Register a logged model as the next version, its challenger, and its champion where there is none yet."""
+    with contextlib.redirect_stderr(io.StringIO()):  # it praises itself there
+        made = mlflow.register_model(logged.model_uri, name, tags=logged.tags | dict(tags))
+    client = mlflow.MlflowClient()
+    client.set_registered_model_alias(name, "challenger", made.version)
+    if "champion" not in client.get_registered_model(name).aliases:
+        client.set_registered_model_alias(name, "champion", made.version)
+    return made
+
+
+def load_registered(name: str, alias: str) -> Any:
+    """Load the classifier behind an alias of a registered model, trusting `TRUSTED_TYPES` only.
+
+    Raises:
+        TrackingError: its file is not the one whose SHA-256 was recorded with the version.
+    """
+    found = mlflow.MlflowClient().get_model_version_by_alias(name, alias)
+    folder = mlflow.artifacts.download_artifacts(f"models:/{name}/{found.version}")
+    content = (Path(folder) / MODEL_FILE).read_bytes()
+    measured, recorded = hashlib.sha256(content).hexdigest(), found.tags.get("model_sha256", "none")
+    if measured != recorded:
+        raise TrackingError(
+            f"{Path(folder) / MODEL_FILE} is not the model that was registered as {name} {found.version}: "
+            f"its SHA-256 is {measured}, recorded is {recorded}. Do not use it: train again."
+        )
+    return skops.io.loads(content, trusted=list(TRUSTED_TYPES))
+
+
+def canonical(content: bytes) -> bytes:
+    """Rewrite a skops file so that equal models give equal bytes.
+
+    skops names objects and files by memory address and dates the files: both are replaced, by order and by 1980.
+    """
+    with zipfile.ZipFile(io.BytesIO(content)) as received:
+        schema = json.loads(received.read("schema.json"))
+        files: dict[str, str] = {}
+        _renumber(schema, {}, files)
+        target = io.BytesIO()
+        with zipfile.ZipFile(target, "w") as rewritten:
+            for old, new in files.items():
+                rewritten.writestr(zipfile.ZipInfo(new), received.read(old))
+            rewritten.writestr(zipfile.ZipInfo("schema.json"), json.dumps(schema))
+    return target.getvalue()
+
+
+def _renumber(node: Any, objects: dict[int, int], files: dict[str, str]) -> None:
+    if isinstance(node, dict):
+        if "__loader__" in node and isinstance(node.get("__id__"), int):
+            node["__id__"] = objects.setdefault(node["__id__"], len(objects))
+        if "__loader__" in node and isinstance(node.get("file"), str):
+            node["file"] = files.setdefault(node["file"], f"{len(files)}{Path(node['file']).suffix}")
+    for child in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+        _renumber(child, objects, files)
+
+
+def _signature(example: pd.DataFrame, classes: int) -> ModelSignature:
+    columns: Sequence[ColSpec] = [
+        ColSpec(DataType.double if pd.api.types.is_numeric_dtype(example[name]) else DataType.string, name)
+        for name in example.columns
+    ]
+    return ModelSignature(
+        inputs=Schema(list(columns)), outputs=Schema([TensorSpec(np.dtype("float64"), (-1, classes))])
+    )
+
+
+def _sqlite_file(tracking_uri: str) -> Path | None:
+    path = tracking_uri.removeprefix("sqlite:///")
+    return None if path == tracking_uri else Path(path).resolve()
+
+
+def _address(database: Path) -> str:
+    return f"sqlite:///{database.as_posix()}"
+
+
+def _in_use(database: str | os.PathLike[str]) -> str:
+    return (
+        f"MLflow's database {os.fspath(database)} is in use by another program for too long: "
+        "end it (an MLflow server, a database browser, another run), then run this stage again."
+    )
+
+
+@contextlib.contextmanager
+def _alone(database: Path, wait_seconds: float) -> Iterator[None]:
+    """Hold the lock under which the database is made; the system frees it when this process is killed."""
+    database.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(f"{database}.lock", timeout=wait_seconds):
+            yield
+    except Timeout:
+        raise TrackingError(_in_use(database)) from None
+
+
+def _create(database: Path, artifacts: str) -> None:
+    """Let MLflow make its database under another name, then move it: a killed process leaves none at its place."""
+    partial = database.with_name(f".{database.name}.partial")
+    for leftover in database.parent.glob(f"{partial.name}*"):
+        leftover.unlink()
+    store = SqlAlchemyStore(_address(partial), artifacts)  # type: ignore[no-untyped-call]
+    store.engine.dispose()
+    os.replace(partial, database)
+
+
+def _wait_until_free(database: Path, wait_seconds: float) -> None:
+    """Take the write lock once: MLflow itself waits for some of its statements only."""
+    with contextlib.closing(sqlite3.connect(database, timeout=wait_seconds, isolation_level=None)) as connection:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("ROLLBACK")
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error):
+                raise
+            raise TrackingError(_in_use(database)) from error
+
+
+_ADDRESSES = (
+    ("runs", "artifact_uri"),
+    ("logged_models", "artifact_location"),
+    ("model_versions", "source"),
+    ("model_versions", "storage_location"),
+    ("experiments", "artifact_location"),
+)
+
+
+def _follow_move(database: Path, experiment: str, artifacts: Path) -> None:
+    """Correct the absolute addresses that MLflow keeps when the project's folder, artifacts included, was moved."""
+    new = artifacts.as_uri()
+    with contextlib.closing(sqlite3.connect(database)) as connection, connection:
+        row = connection.execute("SELECT artifact_location FROM experiments WHERE name = ?", [experiment]).fetchone()
+        if row is None or row[0] == new or not (artifacts.is_dir() and any(artifacts.iterdir())):
+            return
+        for table, column in _ADDRESSES:
+            connection.execute(
+                f"UPDATE {table} SET {column} = :new || substr({column}, length(:old) + 1) "
+                f"WHERE {column} = :old OR substr({column}, 1, length(:old) + 1) = :old || '/'",
+                {"new": new, "old": row[0]},
+            )
+
+
+def _find_or_create(experiment: str, artifacts: str) -> str:
+    client = mlflow.MlflowClient()
+    found = client.get_experiment_by_name(experiment)
+    return str(found.experiment_id if found else client.create_experiment(experiment, artifact_location=artifacts))

@@ -1,0 +1,1 @@
+"""Runs the six notebooks: order, retries, reports and records."""

@@ -1,0 +1,133 @@
+"""The command line: `churn run` and every other command; `python orchestrator/flow.py` is `churn run`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from orchestrator.errors import ChurnError, UsageError
+from orchestrator.paths import PROJECT
+from orchestrator.preflight import make_plan
+
+app = typer.Typer(
+    name="churn",
+    help="A customer churn pipeline of six notebooks: executed, recorded, versioned.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+ParamsOption = Annotated[
+    Path, typer.Option("--params", metavar="FILE", help="The facts of the data set and overrides of stage parameters.")
+]
+SettingsOption = Annotated[
+    list[str],
+    typer.Option(
+        "--set",
+        metavar="STAGE.NAME=VALUE",
+        help="Give a stage's parameter a value in YAML, such as model_building.seed=7. May be repeated.",
+    ),
+]
+
+
+@app.command()
+def run(
+    params: ParamsOption = Path("params.yaml"),
+    settings: SettingsOption = [],  # noqa: B006  (typer reads the default)
+    start: Annotated[
+        str | None, typer.Option("--from", metavar="STAGE", help="Start at this stage, with the datasets as they lie.")
+    ] = None,
+    only: Annotated[str | None, typer.Option(metavar="STAGE", help="Run this stage alone.")] = None,
+) -> None:
+    """Run the pipeline: ingestion, validation, preparation, transformation, versioning, model_building.
+
+    Each stage is a notebook in notebooks/; its executed copy is kept in outputs/runs/<run id>/ as .ipynb and .html.
+    A stage that fails is tried once more, unless a gate stopped it; the stages that need it do not start.
+
+    Exit code: 0 done, 1 a stage failed or a gate stopped the run, 2 wrong usage, 130 interrupted.
+    """
+    chosen = parse_settings(settings)
+    make_plan(PROJECT, params, chosen, start, only)  # a wrong option is answered before Prefect is loaded
+    from orchestrator.flow import churn
+
+    state = churn(str(params), chosen, start, only, return_state=True)
+    if not state.is_completed():
+        raise ChurnError(state.message or "The run did not complete.")
+    typer.echo(f"{state.message}. Reports: {PROJECT.outputs / 'index.html'}")
+
+
+@app.command()
+def restore(run_id: Annotated[str, typer.Argument(help="The run's id, or `latest`.")]) -> None:
+    """Bring the datasets of a run back, from DVC's cache or remote, and verify their hashes."""
+    from orchestrator.restore import restore_run
+
+    for dataset, content in restore_run(PROJECT, run_id).items():
+        typer.echo(f"{dataset}  {content.md5}  {content.files} files, {content.bytes:,} bytes: restored and verified")
+
+
+@app.command()
+def serve(
+    cron: Annotated[str | None, typer.Option(help='When to run, as a cron expression: "0 6 * * *".')] = None,
+    interval: Annotated[float | None, typer.Option(help="Or: seconds from one start to the next.")] = None,
+    timezone: Annotated[str | None, typer.Option(help="Time zone of the cron expression, such as Europe/Oslo.")] = None,
+    params: ParamsOption = Path("params.yaml"),
+) -> None:
+    """Run the pipeline on a schedule, until stopped. A run that is due while another goes on is skipped and logged."""
+    if (cron is None) == (interval is None):
+        raise UsageError("Give either --cron or --interval.")
+    make_plan(PROJECT, params, {})
+    from orchestrator.flow import serve as serve_flow
+
+    serve_flow(params=str(params), cron=cron, interval=interval, timezone=timezone)
+
+
+def parse_settings(settings: list[str]) -> dict[str, dict[str, Any]]:
+    """Turn `stage.name=value` texts into stage -> name -> value; values are YAML.
+
+    Raises:
+        UsageError: a text has another form.
+    """
+    chosen: dict[str, dict[str, Any]] = {}
+    for text in settings:
+        target, equals, value = text.partition("=")
+        stage, dot, name = target.partition(".")
+        if not (equals and dot and stage and name):
+            raise UsageError(f"--set {text!r}: expected STAGE.NAME=VALUE, such as validation.min_rows=100.")
+        try:
+            chosen.setdefault(stage, {})[name] = YAML(typ="safe", pure=True).load(value)
+        except YAMLError:
+            raise UsageError(f"--set {text!r}: the value is not YAML.") from None
+    return chosen
+
+
+def run_command() -> None:
+    """Be `python orchestrator/flow.py`: the command `run`, without its name."""
+    command = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    command.command()(run)
+    _call(command)
+
+
+def main() -> None:
+    """Be the console script `churn`."""
+    _call(app)
+
+
+def _call(command: typer.Typer) -> None:
+    try:
+        command()
+    except ChurnError as error:
+        Console(stderr=True, soft_wrap=True, highlight=False).print(str(error), markup=False, style="red")
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        Console(stderr=True).print("Interrupted.", style="red")
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

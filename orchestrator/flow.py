@@ -1,0 +1,159 @@
+"""The Prefect flow: one task a stage. `python orchestrator/flow.py` runs the pipeline.
+
+The only file that imports Prefect.
+"""
+
+from __future__ import annotations
+
+if __name__ == "__main__":  # before Prefect is imported: a wrong option is answered at once
+    from orchestrator.cli import run_command
+
+    run_command()
+
+import json
+import logging
+import os
+import shlex
+import sys
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+# Prefect reads its settings when it is imported. No usage statistics leave this machine.
+os.environ.setdefault("DO_NOT_TRACK", "1")
+os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+
+from prefect import Task, flow, get_run_logger, task
+from prefect.artifacts import create_link_artifact, create_table_artifact
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State
+from prefect.runtime import deployment, flow_run, task_run
+from prefect.schedules import Cron, Interval
+from prefect.states import Completed, Failed
+
+from orchestrator import run as runs
+from orchestrator.errors import ChurnError, RunInProgressError, StageFailedError
+from orchestrator.lock import hold_checkout
+from orchestrator.paths import PROJECT
+from orchestrator.preflight import make_plan
+from orchestrator.record import StageRecord
+from orchestrator.run import Run
+from orchestrator.stages import Stage, upstream_of
+
+RETRY_DELAY_SECONDS = 3
+
+
+class _WithoutOwnTraceback(logging.Filter):
+    """Drops the traceback of an expected error: its message says all, and the notebook's own is in the report."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if isinstance(record.exc_info, tuple) and isinstance(record.exc_info[1], ChurnError):
+            record.exc_info = record.exc_text = None
+        return True
+
+
+for _name in ("prefect.flow_runs", "prefect.task_runs"):
+    logging.getLogger(_name).addFilter(_WithoutOwnTraceback())
+
+
+class _LoggingListener:
+    """Logs each cell and what it prints, live, to the task run's log."""
+
+    def __init__(self) -> None:
+        self.logger = get_run_logger()
+
+    def cell_started(self, number: int, total: int, heading: str) -> None:
+        self.logger.info("cell %d/%d %s", number, total, heading)
+
+    def text_printed(self, line: str) -> None:
+        self.logger.info("    %s", line)
+
+
+def _may_pass(task: Task[Any, Any], task_run: Any, state: State[Any]) -> bool:
+    """Retry only failures that may be gone on a second try: not a failed gate or wrong parameters."""
+    error = state.result(raise_on_failure=False)
+    return not isinstance(error, ChurnError) or (isinstance(error, StageFailedError) and error.may_pass)
+
+
+@task(
+    retries=1,
+    retry_delay_seconds=RETRY_DELAY_SECONDS,
+    retry_condition_fn=_may_pass,
+    cache_policy=NO_CACHE,
+    persist_result=False,
+)
+def run_stage(run: Run, stage: Stage) -> dict[str, Any]:
+    """Execute a stage's notebook and return what its summary recorded."""
+    entry = runs.run_stage(run, stage, task_run.run_count or 1, _LoggingListener())
+    _publish(run, entry)
+    return entry.results
+
+
+@flow(name="churn", persist_result=False, validate_parameters=False)
+def churn(
+    params: str = "params.yaml",
+    settings: Mapping[str, Mapping[str, Any]] | None = None,
+    start: str | None = None,
+    only: str | None = None,
+) -> State[Any]:
+    """Run the stages in order; each starts only when the stages it reads from have completed."""
+    logger = get_run_logger()
+    plan = make_plan(PROJECT, Path(params), settings or {}, start, only)
+    try:
+        with hold_checkout(PROJECT):
+            run = runs.begin(plan, shlex.join(sys.argv))
+            run.record.prefect.flow_run_id = str(flow_run.id)
+            logger.info("Run %s: %s", run.record.run_id, plan.params.name)
+            return _run_stages(run)
+    except RunInProgressError as error:
+        if deployment.id is None:
+            raise
+        logger.warning("Skipped: %s", error)  # a scheduled run does not queue up behind a slow one
+        return Completed(name="Skipped", message=str(error))
+
+
+def _run_stages(run: Run) -> State[Any]:
+    states: dict[str, State[Any]] = {}
+    try:
+        for stage in run.plan.stages:
+            states[stage.name] = _run_task(run, stage, states)
+    except BaseException:  # Ctrl-C, SIGTERM, or a fault of the orchestrator itself: the record must not say `running`
+        runs.end(run, "interrupted")
+        raise
+    failed = [name for name, state in states.items() if state.is_failed()]
+    runs.end(run, "failed" if failed else "completed")
+    if failed:
+        return Failed(message=states[failed[0]].message, data=run.record.run_id)
+    return Completed(message=f"Run {run.record.run_id} completed", data=run.record.run_id)
+
+
+def _run_task(run: Run, stage: Stage, states: Mapping[str, State[Any]]) -> State[Any]:
+    """Start a stage's task, which Prefect does only when those it depends on have completed.
+
+    A direct call, not `submit`: a submitted task would hold up an interruption until its notebook ends.
+    """
+    upstream = [other.name for other in upstream_of(stage) if other.name in states]
+    named = run_stage.with_options(name=stage.name, task_run_name=stage.name)
+    state = named(run, stage, wait_for=[states[name] for name in upstream], return_state=True)
+    if state.is_pending():  # NotReady
+        blocked_by = next(name for name in upstream if not states[name].is_completed())
+        runs.skip_stage(run, stage, f"{blocked_by} did not complete")
+    return state
+
+
+def _publish(run: Run, entry: StageRecord) -> None:
+    """Show the stage's report, results and failed rules as artifacts in Prefect's UI."""
+    key = entry.name.replace("_", "-")
+    page = run.folder / (entry.report_html or str(entry.report))
+    create_link_artifact(page.as_uri(), link_text=f"Report of {entry.name}", key=f"report-{key}")
+    create_table_artifact([{"result": name, "value": value} for name, value in entry.results.items()], f"results-{key}")
+    quality = run.plan.project.root / "data/validated/quality.json"
+    if entry.name == "validation" and quality.exists():
+        create_table_artifact(json.loads(quality.read_text(encoding="utf-8"))["rules"], "quality")
+
+
+def serve(params: str, cron: str | None, interval: float | None, timezone: str | None) -> None:
+    """Schedule the flow from this process, until it is stopped."""
+    schedule = Cron(cron, timezone=timezone) if cron else Interval(timedelta(seconds=interval or 0), timezone=timezone)
+    churn.serve(name="scheduled", schedule=schedule, parameters={"params": params})

@@ -1,0 +1,175 @@
+"""The run's record, `run.json`: what happened, written at each change and valid at every moment."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from notebooks.params import suggest
+from orchestrator.errors import UsageError
+from orchestrator.paths import Project
+
+RunStatus = Literal["running", "completed", "failed", "interrupted", "crashed"]
+StageStatus = Literal["running", "completed", "reused", "failed", "timed_out", "interrupted", "not_run"]
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(extra="forbid", validate_assignment=True)
+
+
+class Content(_Entry):
+    """What a dataset or file held: DVC's md5 (ending in `.dir` for a folder), bytes, and number of files."""
+
+    md5: str
+    bytes: int
+    files: int
+
+
+class FailedCell(_Entry):
+    """The cell at which a stage ended: its index in the report, its source, and the error in words."""
+
+    index: int
+    source: str
+    error: str
+
+
+class StageRecord(_Entry):
+    """What happened to one stage."""
+
+    name: str
+    status: StageStatus = "not_run"
+    reason: str = ""
+    notebook: str
+    notebook_sha256: str | None = None
+    report: str | None = None
+    report_html: str | None = None
+    report_sha256: str | None = None
+    fingerprint: str | None = None
+    parameters: dict[str, Any] = {}
+    inputs: dict[str, Content] = {}
+    outputs: dict[str, Content] = {}
+    results: dict[str, float | int | str] = {}
+    attempts: int = 0
+    started_at: datetime.datetime | None = None
+    ended_at: datetime.datetime | None = None
+    failed_cell: FailedCell | None = None
+    cells_not_run: int = 0
+    reused_from: str | None = None
+
+
+class Git(_Entry):
+    """The commit that was checked out, and whether files differed from it."""
+
+    commit: str
+    dirty: bool
+
+
+class Environment(_Entry):
+    """The Python version, and the hash of the pinned requirements."""
+
+    python: str
+    lock_sha256: str
+
+
+class PrefectReference(_Entry):
+    """The run's name in Prefect."""
+
+    flow_run_id: str | None = None
+
+
+class MlflowReference(_Entry):
+    """The run's name in MLflow."""
+
+    run_id: str | None = None
+
+
+class RunRecord(_Entry):
+    """What happened in one run. Times are UTC."""
+
+    run_id: str
+    status: RunStatus = "running"
+    started_at: datetime.datetime
+    ended_at: datetime.datetime | None = None
+    command: str
+    git: Git | None
+    environment: Environment
+    params_file: str
+    params_sha256: str
+    prefect: PrefectReference = PrefectReference()
+    mlflow: MlflowReference = MlflowReference()
+    stages: list[StageRecord]
+
+    def stage(self, name: str) -> StageRecord:
+        """Return the entry of a stage."""
+        return next(entry for entry in self.stages if entry.name == name)
+
+
+def now() -> datetime.datetime:
+    """Return the time, in UTC, to the millisecond."""
+    moment = datetime.datetime.now(datetime.UTC)
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
+def new_run_id() -> str:
+    """Return a run id that sorts by time and names no other run: `2026-01-31-235959-4f2a`."""
+    return f"{now():%Y-%m-%d-%H%M%S}-{secrets.token_hex(2)}"
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file so that a reader, and a crash, find the old content or the new, never a part."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_record(project: Project, record: RunRecord) -> None:
+    """Write a run's `run.json`."""
+    folder = project.runs / record.run_id
+    folder.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(record.model_dump(mode="json"), indent=2, allow_nan=False)
+    write_atomically(folder / "run.json", text.encode() + b"\n")
+
+
+def read_record(project: Project, run_id: str) -> RunRecord:
+    """Read a run's record; `latest` is the newest run.
+
+    Raises:
+        UsageError: there is no such run, or its record is not valid.
+    """
+    known = run_ids(project)
+    if run_id == "latest" and known:
+        run_id = known[-1]
+    if run_id not in known:
+        raise UsageError(f"There is no run {run_id!r} in {project.runs}{suggest(run_id, known) if known else ''}.")
+    file = project.runs / run_id / "run.json"
+    try:
+        return RunRecord.model_validate_json(file.read_bytes())
+    except ValidationError as error:
+        raise UsageError(f"{file} is not a valid record: {error}") from None
+
+
+def run_ids(project: Project) -> list[str]:
+    """Return the ids of all runs that have a record, oldest first."""
+    return sorted(file.parent.name for file in project.runs.glob("*/run.json"))
+
+
+def read_records(project: Project) -> Iterator[RunRecord]:
+    """Read all valid records, newest first."""
+    for run_id in reversed(run_ids(project)):
+        try:
+            yield read_record(project, run_id)
+        except UsageError:
+            continue

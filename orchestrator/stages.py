@@ -1,0 +1,55 @@
+"""The six stages as data: what runs, in which order, and what it may take."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from notebooks.params import suggest
+from orchestrator.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One notebook with the paths that it reads and writes, relative to the root; `time_limit` in seconds."""
+
+    name: str
+    notebook: str
+    reads: tuple[str, ...]
+    writes: tuple[str, ...]
+    time_limit: int = 3600
+
+    @property
+    def report_name(self) -> str:
+        """The name of its report in a run's folder, without the ending: that of its notebook."""
+        return self.notebook.removesuffix(".ipynb")
+
+
+DATASETS = ("data/raw", "data/validated", "data/prepared", "data/features")
+POINTERS = tuple(f"{dataset}.dvc" for dataset in DATASETS)
+
+STAGES = (
+    Stage("ingestion", "01_ingestion.ipynb", reads=(), writes=("data/raw",)),
+    Stage("validation", "02_validation.ipynb", reads=("data/raw",), writes=("data/validated",)),
+    Stage("preparation", "03_preparation.ipynb", reads=("data/validated",), writes=("data/prepared",)),
+    Stage("transformation", "04_transformation.ipynb", reads=("data/prepared",), writes=("data/features",)),
+    Stage("versioning", "05_versioning.ipynb", reads=DATASETS, writes=POINTERS),
+    Stage("model_building", "06_model_building.ipynb", reads=("data/features", *POINTERS), writes=()),
+)
+STAGE_NAMES = [stage.name for stage in STAGES]
+
+
+def find_stage(name: str) -> Stage:
+    """Return the stage of that name.
+
+    Raises:
+        UsageError: there is none; the message suggests the nearest.
+    """
+    for stage in STAGES:
+        if stage.name == name:
+            return stage
+    raise UsageError(f"There is no stage {name!r}{suggest(name, STAGE_NAMES)}.")
+
+
+def upstream_of(stage: Stage) -> list[Stage]:
+    """Return the stages that write what a stage reads."""
+    return [other for other in STAGES if set(other.writes) & set(stage.reads)]

@@ -1,0 +1,132 @@
+"""What is refused before a run starts, and how it is said."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import run_flow
+
+from orchestrator.cli import parse_settings
+from orchestrator.errors import UsageError
+from orchestrator.paths import Project
+from orchestrator.preflight import Plan, declared_parameters, make_plan
+
+
+def plan(root: Path, settings: dict[str, dict[str, object]] | None = None, **options: str) -> Plan:
+    """Make a plan in a copy of the project."""
+    return make_plan(Project(root), root / "params.yaml", settings or {}, **options)
+
+
+def test_a_plan_of_everything_has_six_stages(tiny_project: Path) -> None:
+    """Without options, all six stages run, with the parameters of the params file."""
+    assert [stage.name for stage in plan(tiny_project).stages] == [
+        "ingestion",
+        "validation",
+        "preparation",
+        "transformation",
+        "versioning",
+        "model_building",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"validatoin": {"number": 2}}, "did you mean 'validation'"),
+        ({"validation": {"numbr": 2}}, "did you mean 'number'"),
+        ({"validation": {"number": "two"}}, "expected int"),
+        ({"validation": {"number": True}}, "expected int"),
+        ({"validation": {"number": None}}, "expected int"),
+    ],
+)
+def test_a_wrong_parameter_is_named_with_a_suggestion(
+    tiny_project: Path, settings: dict[str, dict[str, object]], message: str
+) -> None:
+    """An unknown stage or parameter, or a value of another type, is an error that says what was expected."""
+    with pytest.raises(UsageError, match=message):
+        plan(tiny_project, settings)
+
+
+def test_every_problem_is_listed_at_once(tiny_project: Path) -> None:
+    """Two wrong parameters and a missing variable make one message with three lines."""
+    params = tiny_project / "params.yaml"
+    params.write_text(params.read_text().replace("${SAMPLE_TOKEN}", "${CHURN_TEST_TOKEN_THAT_IS_NOT_SET}"))
+    with pytest.raises(UsageError) as caught:
+        plan(tiny_project, {"validation": {"a": 1}, "ingestion": {"b": 1}})
+    message = str(caught.value)
+    assert "3 problem(s)" in message
+    assert "CHURN_TEST_TOKEN_THAT_IS_NOT_SET is not set" in message
+
+
+def test_a_part_of_the_pipeline_needs_its_inputs(tiny_project: Path) -> None:
+    """`--from` is refused while a dataset that it starts from does not exist; the message names the stage to run."""
+    with pytest.raises(UsageError, match="data/prepared is missing: run the stage preparation first"):
+        plan(tiny_project, start="transformation")
+
+
+def test_from_and_only_exclude_each_other(tiny_project: Path) -> None:
+    """Giving both is wrong usage."""
+    with pytest.raises(UsageError, match="not both"):
+        plan(tiny_project, start="validation", only="validation")
+
+
+def test_types_of_parameters_are_read_without_running_anything(tmp_path: Path) -> None:
+    """`x: int | None = None` takes a whole number or nothing; a float takes a whole number; help is the comment."""
+    from conftest import write_notebook
+
+    path = tmp_path / "one.ipynb"
+    write_notebook(path, "one", ["pass"])
+    path.write_text(
+        path.read_text().replace("number = 1  # a number", r"x: int | None = None  # rows\ny = 0.5  # share")
+    )
+    declared = declared_parameters(path)
+    assert declared["x"].help == "rows"
+    assert [declared["x"].accepts(value) for value in (None, 3, 0.5, "3")] == [True, True, False, False]
+    assert [declared["y"].accepts(value) for value in (1, 0.1, None)] == [True, True, False]
+
+
+def test_settings_are_yaml() -> None:
+    """`stage.name=value` takes numbers, lists, text and nothing."""
+    assert parse_settings(["a.x=0.2", "a.y=[1, b]", "b.z=null", "b.t=some text"]) == {
+        "a": {"x": 0.2, "y": [1, "b"]},
+        "b": {"z": None, "t": "some text"},
+    }
+
+
+@pytest.mark.parametrize("text", ["x=1", "a.x", ".x=1", "a.=1", "a.x=[1"])
+def test_a_malformed_setting_is_refused(text: str) -> None:
+    """Anything but STAGE.NAME=VALUE is wrong usage."""
+    with pytest.raises(UsageError, match="--set"):
+        parse_settings([text])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--set", "validation.numbr=1"], "did you mean 'number'"),
+        (["--params", "missing.yaml"], "No params file at"),
+        (["--from", "preperation"], "did you mean 'preparation'"),
+    ],
+)
+def test_wrong_usage_ends_with_2_before_prefect_is_loaded(tiny_project: Path, options: list[str], message: str) -> None:
+    """The command answers at once: exit code 2, a message, no traceback, no run folder."""
+    ended = run_flow(tiny_project, *options)
+    assert ended.returncode == 2
+    assert message in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert "temporary server" not in ended.stderr
+    assert not (tiny_project / "outputs/runs").exists()
+
+
+def test_help_names_every_option() -> None:
+    """`churn run --help` tells of each option and of the exit codes; `churn --help` of each command."""
+    command = [sys.executable, "-m", "orchestrator.cli"]
+    ended = subprocess.run([*command, "run", "--help"], capture_output=True, text=True, check=True)
+    for word in ("--params", "--set", "--from", "--only", "130"):
+        assert word in ended.stdout
+    ended = subprocess.run([*command, "--help"], capture_output=True, text=True, check=True)
+    for word in ("run", "restore", "serve"):
+        assert word in ended.stdout

@@ -1,0 +1,59 @@
+"""The sample company as a source: made, served while it is read, and gone afterwards."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import httpx
+import pytest
+from params import Sample, load_params
+from sources import SourceError, read_source, serving_sample
+
+
+def test_sample_is_served_while_the_block_runs(project_copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The API needs the token, answers while the block runs, and ends with it; the variables are what they were."""
+    monkeypatch.setenv("SAMPLE_API", "before")
+    monkeypatch.delenv("SAMPLE_TOKEN", raising=False)
+    with serving_sample(Sample(customers=1000), project_copy):
+        address = os.environ["SAMPLE_API"]
+        good = {"Authorization": f"Bearer {os.environ['SAMPLE_TOKEN']}"}
+        assert httpx.get(f"{address}/internet", headers=good).is_success
+        assert httpx.get(f"{address}/internet").status_code == 401
+    assert os.environ["SAMPLE_API"] == "before"
+    assert "SAMPLE_TOKEN" not in os.environ
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"{address}/internet", headers=good)
+
+
+def test_all_sources_of_the_sample_are_read(project_copy: Path) -> None:
+    """The sources of `params.yaml` are read from a file, a database and two paged APIs, with the columns it describes."""
+    params = load_params(project_copy / "params.yaml")
+    with serving_sample(Sample(customers=1000), project_copy):
+        received = {name: read_source(name, source, project_copy) for name, source in params.sources.items()}
+    assert [part.kind for part in received.values()] == ["file", "database", "api", "api"]
+    for name, part in received.items():
+        assert list(part.table.columns) == list(params.sources[name].columns)
+        assert part.rows > 500
+
+
+def test_without_a_sample_nothing_is_served(tmp_path: Path) -> None:
+    """A params file without `sample` starts no server and sets no variable."""
+    before = dict(os.environ)
+    with serving_sample(None, tmp_path):
+        assert dict(os.environ) == before
+
+
+def test_failure_in_the_block_ends_the_server(project_copy: Path) -> None:
+    """An error while reading leaves no server behind."""
+    with pytest.raises(KeyError), serving_sample(Sample(customers=1000), project_copy):
+        address = os.environ["SAMPLE_API"]
+        raise KeyError("reading failed")
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(address)
+
+
+def test_sample_that_cannot_be_made_says_why(tmp_path: Path) -> None:
+    """A project without the generator is told where it was looked for."""
+    with pytest.raises(SourceError, match=r"company\.py"), serving_sample(Sample(customers=1000), tmp_path):
+        pass
