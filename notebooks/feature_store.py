@@ -211,7 +211,7 @@ def _settle_online_store(file: Path) -> None:
         tables = connection.execute("SELECT name, sql FROM sqlite_master WHERE type = 'table' ORDER BY name").fetchall()
         for name, definition in tables:
             connection.execute(f'ALTER TABLE "{name}" RENAME TO unsorted')
-            connection.execute(definition.rstrip() + " WITHOUT ROWID")
+            connection.execute(definition.removesuffix(" WITHOUT ROWID") + " WITHOUT ROWID")
             connection.execute(f'INSERT INTO "{name}" SELECT * FROM unsorted ORDER BY entity_key, feature_name')
             connection.execute("DROP TABLE unsorted")
         connection.commit()

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 import pandas as pd
+
 import stagekit
 from params import Column, ColumnLabel, EndDateLabel, ParameterError, Source
 
@@ -96,7 +97,7 @@ def read_absent(table: str, columns: Mapping[str, Column], absent: Mapping[str, 
     named = {name: text for name, text in absent.items() if name != "*"}
     for name in named:
         if name not in columns:
-            raise ParameterError(f"{table}.absent: no column {name!r}{stagekit.suggest(name, list(columns))}.")
+            raise ParameterError(f"{table}.absent: no column {name!r}{stagekit.suggest(name, list(columns))}")
     values = {name: _parse(f"{table}.absent.{name}", text, columns[name]) for name, text in named.items()}
     if "*" in absent:
         others = [name for name, column in columns.items() if column.type == "category" and name not in named]

@@ -57,24 +57,31 @@ def encode_for_linear(numbers: list[str], categories: list[str], *, knots: int, 
         [
             ("number", make_pipeline(imputer, ranks, SplineTransformer(n_knots=knots)), numbers),
             ("missing", MissingIndicator(error_on_new=False), numbers),
-            ("category", encoder, categories),
+            ("category", make_pipeline(_name_missing(), encoder), categories),
         ]
     )
 
 
 def encode_for_trees(numbers: list[str], categories: list[str], *, rare: int) -> Any:
-    """Encode for gradient boosting: numbers as they are, categories as codes; rare and unseen ones share a code.
+    """Encode for gradient boosting: numbers with flags for missing ones, categories as codes; rare ones share a code.
 
-    The codes come first, so that `categorical_features=range(len(categories))` names them.
+    The codes come first, so that `categorical_features=range(len(categories))` names them. Missing numbers are imputed
+    since scikit-learn 1.9 fails to bin a number that is missing for every training customer.
     """
+    imputer = SimpleImputer(strategy="median", keep_empty_features=True, add_indicator=True)
     encoder = OrdinalEncoder(
         handle_unknown="use_encoded_value",
         unknown_value=np.nan,
-        encoded_missing_value=np.nan,
         min_frequency=rare,
         max_categories=254,  # scikit-learn's boosting takes 255 codes at most
     )
-    return ColumnTransformer([("category", encoder, categories), ("number", "passthrough", numbers)])
+    codes = make_pipeline(_name_missing(), encoder)
+    return ColumnTransformer([("category", codes, categories), ("number", imputer, numbers)])
+
+
+def _name_missing() -> Any:
+    """Make a category of what is missing: the encoders fail where it is missing for all, or in scoring only."""
+    return SimpleImputer(strategy="constant", fill_value="(missing)", keep_empty_features=True)
 
 
 def lift(churned: Labels, probability: Floats, share: float = 0.1) -> float:
@@ -225,18 +232,24 @@ def roc(churned: Labels, probability: Floats, grid: Floats) -> Floats:
 
 
 def precision_recall(churned: Labels, probability: Floats, grid: Floats) -> Floats:
-    """Return the precision at each recall of the grid."""
-    precision, recall, _ = precision_recall_curve(churned, probability)
-    heights: Floats = np.interp(grid, recall[::-1], precision[::-1])
-    return heights
+    """Return the precision at each recall of the grid, NaN at 0.
+
+    Between two points of the curve the counts are interpolated, not the precision: Davis and Goadrich, The Relationship
+    Between Precision-Recall and ROC Curves (2006).
+    """
+    false_positive, true_positive, _ = roc_curve(churned, probability)
+    rate = churned.mean()
+    hits, misses = grid * rate, np.interp(grid, true_positive, false_positive) * (1 - rate)
+    precision: Floats = np.divide(hits, hits + misses, out=np.full(len(grid), np.nan), where=grid > 0)
+    return precision
 
 
 def gain(churned: Labels, probability: Floats, grid: Floats) -> Floats:
     """Return the share of all churners found among each share of customers, highest probability first."""
-    ranked = churned[np.argsort(-probability, kind="stable")]
-    found = np.concatenate([[0.0], np.cumsum(ranked) / ranked.sum()])
-    heights: Floats = np.interp(grid, np.linspace(0, 1, len(found)), found)
-    return heights
+    false_positive, true_positive, _ = roc_curve(churned, probability)
+    rate = churned.mean()
+    found: Floats = np.interp(grid, true_positive * rate + false_positive * (1 - rate), true_positive)
+    return found
 
 
 def curves(predictions: pd.DataFrame, curve: Curve) -> pd.DataFrame:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 import pandera.pandas as pa
+
 import stagekit
 from params import Column, ColumnLabel, EndDateLabel
 
@@ -225,9 +226,12 @@ def value_by_customer(typed: Tables, column: str, customer_id: str) -> Series:
 def split_quarantine(frame: pd.DataFrame, failures: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Part the rows of a raw table that break a rule from those that do not; the former get their `reason`."""
     told = failures["column"] + " = '" + failures["value"] + "' breaks the rule: " + failures["rule"]
-    reasons = told.groupby(failures["row"].to_numpy()).agg("; ".join)
+    told.index = pd.Index(failures["row"])
+    is_repeated = told.index.duplicated(keep=False)  # joining texts is slow, and most rows have one reason
+    joined = told[is_repeated].groupby(level=0).agg("; ".join)
+    reasons = pd.concat([told[~is_repeated], joined]).astype("str")
     is_bad = frame.index.isin(reasons.index)
-    return frame[~is_bad], frame[is_bad].assign(reason=reasons.astype("str"))
+    return frame[~is_bad], frame[is_bad].assign(reason=reasons)
 
 
 def count_label(typed: Tables, customer_id: str, label: Label, as_of: Any) -> dict[str, int]:

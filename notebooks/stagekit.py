@@ -17,6 +17,7 @@ from typing import Any
 import pandas as pd
 import pyarrow.parquet as pq
 from IPython.display import display
+
 from params import Column, ParameterError, Params, expand, load_params, suggest
 
 __all__ = [
@@ -92,7 +93,7 @@ def write_table(frame: pd.DataFrame, folder: str | os.PathLike[str], name: str) 
 
 
 def write_json(value: Any, folder: str | os.PathLike[str], name: str) -> Path:
-    """Write facts into a dataset that is being made as `<name>.json`; equal facts give equal bytes on every platform."""
+    """Write facts into a dataset that is being made, as `<name>.json`; equal facts give equal bytes on any platform."""
     path = Path(folder) / f"{name}.json"
     text = json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
     path.write_text(text + "\n", encoding="utf-8", newline="\n")
@@ -170,7 +171,7 @@ def find_duplicates(frame: pd.DataFrame, customer_id: str) -> pd.Series[Any]:
     """Name the rows of a typed table that a later row of the same customer replaces; the last row received stays.
 
     Returns:
-        One entry a row that goes, by the row's index: `exact` when nothing differs from a later row, else `conflicting`.
+        One entry a row that goes, by its index: `exact` when nothing differs from a later row, else `conflicting`.
     """
     repeated = frame[frame[customer_id].duplicated(keep=False)]
     is_exact = repeated.duplicated(keep="last")

@@ -1,6 +1,6 @@
 """MLflow for the model-building notebook: a database that is whole or absent, runs, and models that can be trusted.
 
-Opens no connection but to the tracking address itself: no telemetry, no look-up of git or of a cloud.
+Opens no connection but to the tracking address: no telemetry, no look-up of git or of a cloud.
 """
 
 from __future__ import annotations
@@ -10,11 +10,10 @@ import hashlib
 import io
 import json
 import logging
-import os
 import sqlite3
 import tempfile
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -28,8 +27,8 @@ import numpy as np
 import pandas as pd
 import skops.io
 from filelock import FileLock, Timeout
-from mlflow.data.dataset_source_registry import resolve_dataset_source
 from mlflow.data.meta_dataset import MetaDataset
+from mlflow.data.sources import LocalArtifactDatasetSource  # type: ignore[attr-defined]
 from mlflow.entities import LoggedModel, LoggedModelOutput, LoggedModelStatus, Run
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
@@ -37,11 +36,12 @@ from mlflow.models import Model, ModelSignature
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from mlflow.types import ColSpec, DataType, Schema, TensorSpec
 from ruamel.yaml import YAML
+from sqlalchemy import URL, make_url
 
 MODEL_FILE = "model.skops"
 NEEDED_FOR_SCORING = ("scikit-learn", "skops", "numpy", "scipy", "pandas")
 
-# What skops does not trust by itself in the candidates' pipelines. None of it does anything when it is made.
+# What skops does not trust by itself in the candidates' pipelines. Making one of these runs no code from the file.
 TRUSTED_TYPES = (
     "functools.partial",  # gradient boosting, which checks its numbers with it
     "numpy.dtype",  # the one-hot encoder's
@@ -55,18 +55,23 @@ TRUSTED_TYPES = (
 for _name in ("mlflow", "alembic"):
     logging.getLogger(_name).setLevel(logging.WARNING)
 
+_IN_USE = (
+    "MLflow's database {} is in use by another program for too long: "
+    "end it (an MLflow server, a database browser, another run), then run this stage again."
+)
+
 
 class TrackingError(Exception):
     """MLflow's database cannot be used now, or a model in it is not the one that was recorded."""
 
 
-def connect(tracking_uri: str, artifact_dir: str | os.PathLike[str], experiment: str, wait_seconds: float = 60) -> str:
+def connect(tracking_uri: str, artifact_dir: str | Path, experiment: str, wait_seconds: float = 60) -> str:
     """Point MLflow at its database, making it and the experiment if they are absent, and return the experiment's id.
 
     Args:
         tracking_uri: an MLflow address; a relative `sqlite:///` path is relative to the working directory.
         artifact_dir: where a new experiment keeps its artifacts: a local folder, or an address with a scheme.
-        experiment: name of the experiment.
+        experiment: its name.
         wait_seconds: how long to wait for another program that holds the database.
 
     Raises:
@@ -89,7 +94,7 @@ def connect(tracking_uri: str, artifact_dir: str | os.PathLike[str], experiment:
 
 
 @contextlib.contextmanager
-def new_run(experiment_id: str, name: str) -> Iterator[Run]:
+def new_run(experiment_id: str, name: str, tags: Mapping[str, str]) -> Iterator[Run]:
     """Log to a new run: FINISHED when the block ends well, FAILED when it raises, RUNNING when its process is killed.
 
     Raises:
@@ -97,26 +102,26 @@ def new_run(experiment_id: str, name: str) -> Iterator[Run]:
     """
     try:
         # A run that `start_run` makes itself would ask git, Databricks and others for tags.
-        run = mlflow.MlflowClient().create_run(experiment_id, run_name=name or None)
+        run = mlflow.MlflowClient().create_run(experiment_id, tags=dict(tags), run_name=name or None)
         with mlflow.start_run(run_id=run.info.run_id, log_system_metrics=False) as active:
             yield active
     except MlflowException as error:
         if "database is locked" not in str(error):
             raise
-        raise TrackingError(_in_use(mlflow.get_tracking_uri())) from error
+        raise TrackingError(_IN_USE.format(mlflow.get_tracking_uri())) from error
 
 
-def log_datasets(pointers_dir: str | os.PathLike[str]) -> dict[str, str]:
+def log_datasets(pointers_dir: str | Path) -> dict[str, str]:
     """Log each dataset's MD5 as its DVC pointer `<name>.dvc` states it, as tag and as input, and return them by name.
 
     Without pointers (DVC has not run yet) nothing is logged.
     """
     hashes: dict[str, str] = {}
     for pointer in sorted(Path(pointers_dir).glob("*.dvc")):
-        for out in YAML(typ="safe", pure=True).load(pointer.read_text(encoding="utf-8")).get("outs", []):
-            hashes[pointer.stem] = str(out.get("md5", ""))
-            source = resolve_dataset_source((pointer.parent / out["path"]).resolve().as_uri())
-            mlflow.log_input(MetaDataset(source, name=pointer.stem, digest=hashes[pointer.stem][:36]))  # type: ignore[abstract]
+        (out,) = YAML(typ="safe", pure=True).load(pointer.read_text(encoding="utf-8"))["outs"]
+        hashes[pointer.stem] = out["md5"]
+        source = LocalArtifactDatasetSource((pointer.parent / out["path"]).resolve().as_uri())
+        mlflow.log_input(MetaDataset(source, name=pointer.stem, digest=out["md5"]))  # type: ignore[abstract]
     mlflow.set_tags({f"dataset.{name}.md5": md5 for name, md5 in hashes.items()})
     return hashes
 
@@ -138,7 +143,7 @@ def log_model(run: Run, model: Any, name: str, example: pd.DataFrame) -> LoggedM
     client = mlflow.MlflowClient()
     logged = client.create_logged_model(run.info.experiment_id, name=name, source_run_id=run.info.run_id)
     with tempfile.TemporaryDirectory() as folder:
-        about = Model(logged.artifact_location, run_id=run.info.run_id, model_id=logged.model_id)
+        about = Model(run_id=run.info.run_id, model_id=logged.model_id)
         _save(model, Path(folder, "model"), about, example)
         content = canonical(Path(folder, "model", MODEL_FILE).read_bytes())
         Path(folder, "model", MODEL_FILE).write_bytes(content)
@@ -186,12 +191,11 @@ def load_registered(name: str, alias: str) -> Any:
         TrackingError: its file is not the one whose SHA-256 was recorded with the version.
     """
     found = mlflow.MlflowClient().get_model_version_by_alias(name, alias)
-    folder = mlflow.artifacts.download_artifacts(f"models:/{name}/{found.version}")
-    content = (Path(folder) / MODEL_FILE).read_bytes()
-    measured, recorded = hashlib.sha256(content).hexdigest(), found.tags.get("model_sha256", "none")
-    if measured != recorded:
+    file = Path(mlflow.artifacts.download_artifacts(f"models:/{name}/{found.version}"), MODEL_FILE)
+    content, recorded = file.read_bytes(), found.tags.get("model_sha256", "none")
+    if (measured := hashlib.sha256(content).hexdigest()) != recorded:
         raise TrackingError(
-            f"{Path(folder) / MODEL_FILE} is not the model that was registered as {name} {found.version}: "
+            f"{file} is not the model that was registered as {name} {found.version}: "
             f"its SHA-256 is {measured}, recorded is {recorded}. Do not use it: train again."
         )
     return skops.io.loads(content, trusted=list(TRUSTED_TYPES))
@@ -202,52 +206,39 @@ def canonical(content: bytes) -> bytes:
 
     skops names objects and files by memory address and dates the files: both are replaced, by order and by 1980.
     """
-    with zipfile.ZipFile(io.BytesIO(content)) as received:
-        schema = json.loads(received.read("schema.json"))
-        files: dict[str, str] = {}
+    target = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(content)) as received, zipfile.ZipFile(target, "w") as rewritten:
+        schema, files = json.loads(received.read("schema.json")), dict[str, str]()
         _renumber(schema, {}, files)
-        target = io.BytesIO()
-        with zipfile.ZipFile(target, "w") as rewritten:
-            for old, new in files.items():
-                rewritten.writestr(zipfile.ZipInfo(new), received.read(old))
-            rewritten.writestr(zipfile.ZipInfo("schema.json"), json.dumps(schema))
+        for name in received.namelist()[:-1]:  # the last is the schema
+            rewritten.writestr(zipfile.ZipInfo(files[name]), received.read(name))
+        rewritten.writestr(zipfile.ZipInfo("schema.json"), json.dumps(schema))
     return target.getvalue()
 
 
 def _renumber(node: Any, objects: dict[int, int], files: dict[str, str]) -> None:
     if isinstance(node, dict):
-        if "__loader__" in node and isinstance(node.get("__id__"), int):
+        if isinstance(node.get("__id__"), int):
             node["__id__"] = objects.setdefault(node["__id__"], len(objects))
-        if "__loader__" in node and isinstance(node.get("file"), str):
+        if isinstance(node.get("file"), str):
             node["file"] = files.setdefault(node["file"], f"{len(files)}{Path(node['file']).suffix}")
-    for child in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
-        _renumber(child, objects, files)
+    if isinstance(node, (dict, list)):
+        for child in node.values() if isinstance(node, dict) else node:
+            _renumber(child, objects, files)
 
 
 def _signature(example: pd.DataFrame, classes: int) -> ModelSignature:
-    columns: Sequence[ColSpec] = [
-        ColSpec(DataType.double if pd.api.types.is_numeric_dtype(example[name]) else DataType.string, name)
-        for name in example.columns
-    ]
-    return ModelSignature(
-        inputs=Schema(list(columns)), outputs=Schema([TensorSpec(np.dtype("float64"), (-1, classes))])
-    )
+    types = {str(n): DataType.double if dtype == "float64" else DataType.string for n, dtype in example.dtypes.items()}
+    columns: list[ColSpec | TensorSpec] = [ColSpec(type_, name) for name, type_ in types.items()]
+    return ModelSignature(Schema(columns), Schema([TensorSpec(np.dtype("float64"), (-1, classes))]))
 
 
 def _sqlite_file(tracking_uri: str) -> Path | None:
-    path = tracking_uri.removeprefix("sqlite:///")
-    return None if path == tracking_uri else Path(path).resolve()
+    return Path(make_url(tracking_uri).database or "").resolve() if tracking_uri.startswith("sqlite:///") else None
 
 
 def _address(database: Path) -> str:
-    return f"sqlite:///{database.as_posix()}"
-
-
-def _in_use(database: str | os.PathLike[str]) -> str:
-    return (
-        f"MLflow's database {os.fspath(database)} is in use by another program for too long: "
-        "end it (an MLflow server, a database browser, another run), then run this stage again."
-    )
+    return URL.create("sqlite", database=database.as_posix()).render_as_string()
 
 
 @contextlib.contextmanager
@@ -258,29 +249,28 @@ def _alone(database: Path, wait_seconds: float) -> Iterator[None]:
         with FileLock(f"{database}.lock", timeout=wait_seconds):
             yield
     except Timeout:
-        raise TrackingError(_in_use(database)) from None
+        raise TrackingError(_IN_USE.format(database)) from None
 
 
 def _create(database: Path, artifacts: str) -> None:
     """Let MLflow make its database under another name, then move it: a killed process leaves none at its place."""
-    partial = database.with_name(f".{database.name}.partial")
-    for leftover in database.parent.glob(f"{partial.name}*"):
+    for leftover in database.parent.glob(f".{database.name}.partial*"):
         leftover.unlink()
+    partial = database.with_name(f".{database.name}.partial")
     store = SqlAlchemyStore(_address(partial), artifacts)  # type: ignore[no-untyped-call]
     store.engine.dispose()
-    os.replace(partial, database)
+    partial.replace(database)
 
 
 def _wait_until_free(database: Path, wait_seconds: float) -> None:
     """Take the write lock once: MLflow itself waits for some of its statements only."""
-    with contextlib.closing(sqlite3.connect(database, timeout=wait_seconds, isolation_level=None)) as connection:
+    with contextlib.closing(sqlite3.connect(database, timeout=wait_seconds)) as connection:
         try:
             connection.execute("BEGIN IMMEDIATE")
-            connection.execute("ROLLBACK")
         except sqlite3.OperationalError as error:
             if "locked" not in str(error):
                 raise
-            raise TrackingError(_in_use(database)) from error
+            raise TrackingError(_IN_USE.format(database)) from error
 
 
 _ADDRESSES = (

@@ -14,6 +14,7 @@ from ruamel.yaml.error import YAMLError
 from orchestrator.errors import ChurnError, UsageError
 from orchestrator.paths import PROJECT
 from orchestrator.preflight import make_plan
+from orchestrator.server import ensure_server, use_running_server
 
 app = typer.Typer(
     name="churn",
@@ -54,6 +55,7 @@ def run(
     """
     chosen = parse_settings(settings)
     make_plan(PROJECT, params, chosen, start, only)  # a wrong option is answered before Prefect is loaded
+    use_running_server()
     from orchestrator.flow import churn
 
     state = churn(str(params), chosen, start, only, return_state=True)
@@ -82,9 +84,11 @@ def serve(
     if (cron is None) == (interval is None):
         raise UsageError("Give either --cron or --interval.")
     make_plan(PROJECT, params, {})
-    from orchestrator.flow import serve as serve_flow
+    with ensure_server() as api:
+        from orchestrator.flow import serve as serve_flow
 
-    serve_flow(params=str(params), cron=cron, interval=interval, timezone=timezone)
+        typer.echo(f"Prefect's UI: {api.removesuffix('/api')}")
+        serve_flow(params=str(params), cron=cron, interval=interval, timezone=timezone)
 
 
 def parse_settings(settings: list[str]) -> dict[str, dict[str, Any]]:

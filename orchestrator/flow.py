@@ -20,9 +20,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-# Prefect reads its settings when it is imported. No usage statistics leave this machine.
+# Prefect reads its settings when it is imported. No usage statistics leave this machine; a busy one starts slowly.
 os.environ.setdefault("DO_NOT_TRACK", "1")
 os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "120")
 
 from prefect import Task, flow, get_run_logger, task
 from prefect.artifacts import create_link_artifact, create_table_artifact
@@ -156,4 +157,4 @@ def _publish(run: Run, entry: StageRecord) -> None:
 def serve(params: str, cron: str | None, interval: float | None, timezone: str | None) -> None:
     """Schedule the flow from this process, until it is stopped."""
     schedule = Cron(cron, timezone=timezone) if cron else Interval(timedelta(seconds=interval or 0), timezone=timezone)
-    churn.serve(name="scheduled", schedule=schedule, parameters={"params": params})
+    churn.serve(name="scheduled", schedule=schedule, parameters={"params": params}, paused=False)

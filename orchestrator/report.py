@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import html
+import logging
 from pathlib import Path
 
 import nbformat
@@ -86,6 +87,7 @@ def write_html(notebook: NotebookNode, path: Path) -> None:
         embed_images=True,
         exclude_anchor_links=True,
     )
+    exporter.log.setLevel(logging.ERROR)  # it warns of each plot without an alternative text, once a stage
     page, _ = exporter.from_notebook_node(notebook, resources={"metadata": {"name": path.stem}})
     write_atomically(path, page.encode())
 

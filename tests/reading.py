@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from params import ApiSource, FileSource
 from servers import Answer, Request, serving
+
+from params import ApiSource, FileSource
 from sources import Received, SourceError, SourceRefused, read_source
 
 PLAIN = b"id,plan\n007,basic\n008,plus\n"

@@ -13,6 +13,10 @@ import pytest
 from papermill.exceptions import PapermillExecutionError
 from servers import Answer, serving, serving_company
 
+import stagekit
+from params import FileSource
+from sources import read_source
+
 pytestmark = pytest.mark.e2e
 SUMMARY = "application/vnd.churn.summary+json"
 
@@ -50,9 +54,13 @@ def content_of(folder: Path) -> dict[str, bytes]:
 
 @pytest.fixture
 def small_project(project_copy: Path) -> Path:
-    """A copy of the project with one small file that has been ingested."""
+    """A copy of the project with one small file, and the dataset of an earlier ingestion of it."""
     (project_copy / "a.csv").write_text("id,plan\n007,basic\nNA,plus\n")
-    ingest(project_copy, params_file=write_params(project_copy, "  crm: {file: a.csv}\n"))
+    write_params(project_copy, "  crm: {file: a.csv}\n")
+    received = read_source("crm", FileSource(file="a.csv"), project_copy)
+    with stagekit.new_dataset(project_copy / "data" / "raw") as folder:
+        stagekit.write_table(received.table, folder, "crm")
+        stagekit.write_json({"crm": received.provenance("2026-01-01T00:00:00+00:00")}, folder, "provenance")
     return project_copy
 
 

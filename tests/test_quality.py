@@ -6,16 +6,17 @@ import json
 from pathlib import Path
 from typing import Any
 
-import drift
 import nbformat
 import pandas as pd
 import pandera.pandas as pa
 import papermill
 import pytest
-import quality
-import stagekit
 from conftest import ROOT
 from papermill.exceptions import PapermillExecutionError
+
+import drift
+import quality
+import stagekit
 from params import Column, ColumnLabel, EndDateLabel
 
 DATES = ("1900-01-01", "2100-01-01")

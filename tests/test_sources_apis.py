@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 from reading import fail_api, read_api, refuse_api
-from servers import Answer, Request, in_turn, json_answer, serving, serving_rows
+from servers import Answer, Request, free_port, in_turn, json_answer, serving, serving_rows
+
 from sources import SourceRefused
 
 CUSTOMERS = [{"id": f"{number:03}", "plan": "basic" if number % 2 else "plus"} for number in range(23)]
@@ -127,9 +128,8 @@ def test_message_of_a_server_that_repeats_the_secret(monkeypatch: pytest.MonkeyP
     assert "tok-abcdef" not in message
     assert "HTTP 400" in message
     with serving(lambda request: ONE_PAGE) as server:
-        assert (
-            read_api(f"{server.address}/x?api_key=k123456&page=1").address == f"{server.address}/x?api_key=***&page=1"
-        )
+        received = read_api(f"{server.address}/x?api_key=k123456&page=1")
+    assert received.address == f"{server.address}/x?api_key=***&page=1"
 
 
 def test_server_that_ignores_the_page_is_stopped() -> None:
@@ -195,6 +195,21 @@ def test_next_link_to_another_server_is_not_followed() -> None:
     assert not other.requests
 
 
+@pytest.mark.parametrize("address", ["api.example.com/customers", "http://", "http://127.0.0.1:port/"])
+def test_address_that_is_none_is_refused(address: str) -> None:
+    """An address without its protocol, host or port number is refused."""
+    with pytest.raises(SourceRefused, match="cannot be sent"):
+        read_api(address)
+
+
+def test_token_with_a_line_break_is_refused_without_showing_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A token read from a file with its line break, which no header may hold, is not quoted in the message."""
+    monkeypatch.setenv("API_TOKEN", "tok-abcdef\n")
+    with serving(lambda request: ONE_PAGE) as server, pytest.raises(SourceRefused, match="line break") as caught:
+        read_api(server.address, auth={"bearer": "${API_TOKEN}"})
+    assert "tok-abcdef" not in "".join(traceback.format_exception(caught.value))
+
+
 @pytest.mark.parametrize(
     ("body", "facts", "expected"),
     [
@@ -209,6 +224,15 @@ def test_next_link_to_another_server_is_not_followed() -> None:
 def test_answers_of_another_form_are_refused(body: Any, facts: dict[str, Any], expected: str) -> None:
     """Records or totals that are not where `params.yaml` says are refused with what the answer has."""
     assert expected in refuse_api(lambda request: json_answer(body), **facts)[0]
+
+
+def test_loopback_is_reached_without_the_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sample company's API works behind a company's proxy."""
+    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{free_port()}")
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    with serving(lambda request: ONE_PAGE) as server:
+        assert read_api(server.address).rows == 1
 
 
 def test_redirect_is_followed() -> None:

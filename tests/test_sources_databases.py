@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from params import DatabaseSource
 from servers import POSTGRES_PASSWORD, find_postgres, free_port, load_csv, serving_postgres
+
+from params import DatabaseSource
 from sources import Received, SourceError, SourceRefused, read_source
 
 ROWS = [["id", "plan"], ["007", "basic"], ["NA", "plus"], ["12345678901234567890", ""]]

@@ -18,9 +18,10 @@ import openpyxl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from params import Column, ParameterError
 from reading import PLAIN, columns, read_file, refuse_file
 from servers import Answer, in_turn, serving
+
+from params import Column, ParameterError
 from sources import SourceError, SourceRefused
 
 

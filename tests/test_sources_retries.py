@@ -9,6 +9,7 @@ import time
 import pytest
 from reading import fail_api, read_api, refuse_api
 from servers import Answer, Request, in_turn, json_answer, serving
+
 from sources import SourceError, SourceRefused
 
 ONE_PAGE = json_answer({"items": [{"id": "1"}]})

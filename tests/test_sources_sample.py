@@ -7,6 +7,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+
 from params import Sample, load_params
 from sources import SourceError, read_source, serving_sample
 
@@ -27,7 +28,7 @@ def test_sample_is_served_while_the_block_runs(project_copy: Path, monkeypatch: 
 
 
 def test_all_sources_of_the_sample_are_read(project_copy: Path) -> None:
-    """The sources of `params.yaml` are read from a file, a database and two paged APIs, with the columns it describes."""
+    """The sources of `params.yaml` are read from a file, a database and two APIs, with the columns it describes."""
     params = load_params(project_copy / "params.yaml")
     with serving_sample(Sample(customers=1000), project_copy):
         received = {name: read_source(name, source, project_copy) for name, source in params.sources.items()}
@@ -46,11 +47,17 @@ def test_without_a_sample_nothing_is_served(tmp_path: Path) -> None:
 
 def test_failure_in_the_block_ends_the_server(project_copy: Path) -> None:
     """An error while reading leaves no server behind."""
-    with pytest.raises(KeyError), serving_sample(Sample(customers=1000), project_copy):
-        address = os.environ["SAMPLE_API"]
-        raise KeyError("reading failed")
+    addresses = []
+
+    def fail() -> None:
+        with serving_sample(Sample(customers=1000), project_copy):
+            addresses.append(os.environ["SAMPLE_API"])
+            raise KeyError("reading failed")
+
+    with pytest.raises(KeyError):
+        fail()
     with pytest.raises(httpx.ConnectError):
-        httpx.get(address)
+        httpx.get(addresses[0])
 
 
 def test_sample_that_cannot_be_made_says_why(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 import numpy as np
+
 from customers import ADDONS, PAYMENTS, Bools, Floats, Ints
 from rows import Table, Texts, money, orphan_ids
 

@@ -6,8 +6,9 @@ from math import gcd
 from typing import Any
 
 import numpy as np
-from customers import ADDONS, BLOCK, NETS, PAYMENTS, TYPES, Customers, Ints
 from numpy.typing import NDArray
+
+from customers import ADDONS, BLOCK, NETS, PAYMENTS, TYPES, Customers, Ints
 
 Texts = NDArray[Any]
 Table = dict[str, Texts]

@@ -122,22 +122,22 @@ class _Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
 
     def do_GET(self) -> None:
-        if not self._is_authorised():
-            self._send(401, {"error": f"the header `Authorization: Bearer <{TOKEN_VARIABLE}>` is missing or wrong"})
-            return
-        parts = urlsplit(self.path)
-        try:
-            answer = self.server.answer(parts.path, dict(parse_qsl(parts.query, keep_blank_values=True)))
-        except BadQueryError as error:
-            self._send(400, {"error": str(error)})
-            return
-        except sqlite3.Error as error:
-            self._send(500, {"error": f"{DATABASE} cannot be read: {error}"})
-            return
-        if answer is None:
-            self._send(404, {"error": f"there is no {parts.path}; there are /internet and /phone"})
+        if self._is_authorised():
+            self._send(*self._answer())
         else:
-            self._send(200, answer)
+            self._send(401, {"error": f"the header `Authorization: Bearer <{TOKEN_VARIABLE}>` is missing or wrong"})
+
+    def _answer(self) -> tuple[int, Answer]:
+        try:
+            parts = urlsplit(self.path)
+            answer = self.server.answer(parts.path, dict(parse_qsl(parts.query, keep_blank_values=True)))
+        except ValueError as error:
+            return 400, {"error": str(error)}
+        except sqlite3.Error as error:
+            return 500, {"error": f"{DATABASE} cannot be read: {error}"}
+        if answer is None:
+            return 404, {"error": f"there is no {parts.path}; there are /internet and /phone"}
+        return 200, answer
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
         """Answer what the base class refuses (a broken request, another method) in JSON too."""
@@ -188,9 +188,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--folder", type=Path, required=True, help="folder that company.py has made")
     parser.add_argument("--port", type=int, default=0, help="port on 127.0.0.1 (default: a free one)")
     options = parser.parse_args(arguments)
-    token, database = os.environ.get(TOKEN_VARIABLE, ""), options.folder / DATABASE
+    database = options.folder / DATABASE
     try:
-        server = Server(Services(database), _check_token(token), options.port)
+        token = _read_token()
+        server = Server(Services(database), token, options.port)
     except (OSError, OverflowError, ValueError, sqlite3.Error) as error:
         print(f"The API of {database} cannot be served: {error}", file=sys.stderr)
         return 2
@@ -199,7 +200,8 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _check_token(token: str) -> str:
+def _read_token() -> str:
+    token = os.environ.get(TOKEN_VARIABLE, "")
     if not (token and token.isascii() and token.isprintable()):
         raise ValueError(f"set the environment variable {TOKEN_VARIABLE} to the token that callers must send.")
     return token

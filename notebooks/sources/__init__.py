@@ -6,7 +6,6 @@ from pathlib import Path
 
 import stagekit  # noqa: F401 (sets pandas' semantics and turns telemetry off, before any reader is imported)
 from params import ApiSource, DatabaseSource, FileSource, expand
-
 from sources.addresses import hide, secret_values, shown_address
 from sources.received import Content, Received, SourceError, SourceRefused
 from sources.sample import serving_sample

@@ -21,11 +21,11 @@ from dlt.sources.helpers.rest_client.paginators import (
     PageNumberPaginator,
     SinglePagePaginator,
 )
-from params import ApiSource, BasicAuth, BearerAuth, Cursor, NextLink, Offset, PageNumber, expand
 from requests.adapters import HTTPAdapter
 from urllib3.exceptions import InvalidHeader
 from urllib3.util import Retry
 
+from params import ApiSource, BasicAuth, BearerAuth, Cursor, NextLink, Offset, PageNumber, expand
 from sources.received import Content, Digest, SourceError, SourceRefused, patiently
 from sources.texts import join_tables, parse_json, table_of_records
 
@@ -34,6 +34,7 @@ _REFUSED = {
     403: "access is denied (HTTP 403). Check what the credentials may read",
     404: "there is no such address (HTTP 404). Check `api` in params.yaml",
 }
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _MAY_PASS = {408, 425, 429}
 _SHOWN = 200  # characters of an answer that a message quotes
 
@@ -47,6 +48,7 @@ def read_api(source: ApiSource, first_wait: float) -> Content:
     """
     _check_paths(source)
     session = requests.Session()
+    session.trust_env = urlsplit(expand(source.api)).hostname not in _LOOPBACK  # a proxy cannot reach this machine
     adapter = _PatientAdapter(source, first_wait)
     session.mount("http://", adapter)
     session.mount("https://", adapter)
@@ -59,10 +61,15 @@ def read_api(source: ApiSource, first_wait: float) -> Content:
         session=session,
     )
     digest, tables = Digest(), []
-    with session:
+    try:
         for page in _pages(client, source):
             digest.add(page.response.content)
             tables.append(table_of_records(page))
+    except (requests.RequestException, ValueError) as error:  # their messages can quote a header or the address
+        message = f"the request cannot be sent ({type(error).__name__}): has the address http:// or https:// in front,"
+        raise SourceRefused(f"{message} and no variable a line break at its end?") from None
+    finally:
+        session.close()
     return Content(join_tables(tables), digest, _note_single_page(source, len(tables)))
 
 

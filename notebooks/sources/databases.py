@@ -10,10 +10,10 @@ from typing import Any
 
 import pyarrow as pa
 import sqlalchemy as sa
-from params import DatabaseSource, suggest
 from pyarrow import csv as arrow_csv
 from sqlalchemy import exc
 
+from params import DatabaseSource, suggest
 from sources.received import Content, Digest, SourceError, SourceRefused, patiently
 from sources.texts import join_tables, table_of_rows
 

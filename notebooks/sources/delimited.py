@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
-from params import FileSource, suggest
 from pyarrow import csv as arrow_csv
 
+from params import FileSource, suggest
 from sources.received import SourceRefused
 
 _DELIMITERS = ",;\t|"

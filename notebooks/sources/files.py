@@ -12,7 +12,6 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from params import FileSource, expand
-
 from sources.addresses import is_local
 from sources.delimited import read_delimited
 from sources.formats import read_excel, read_json_lines, read_parquet

@@ -9,8 +9,8 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from params import FileSource, suggest
 
+from params import FileSource, suggest
 from sources.delimited import as_utf8
 from sources.received import SourceRefused
 from sources.texts import join_tables, parse_json, table_as_text, table_of_records, table_of_rows

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from params import Sample
-
 from sources.received import SourceError
 
 _SECONDS_TO_END = 10
