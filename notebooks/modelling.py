@@ -20,14 +20,13 @@ from sklearn.metrics import (
     roc_auc_score,
     roc_curve,
 )
-from sklearn.model_selection import RepeatedStratifiedKFold, StratifiedKFold
+from sklearn.model_selection import RepeatedStratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import (
     OneHotEncoder,
     OrdinalEncoder,
     QuantileTransformer,
     SplineTransformer,
-    TargetEncoder,
 )
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
@@ -36,8 +35,9 @@ Labels = npt.NDArray[np.int64]
 
 
 def as_features(frame: pd.DataFrame, numbers: list[str], categories: list[str]) -> pd.DataFrame:
-    """Select features with the types that every pipeline is fitted and asked with: float64, and text or NaN."""
+    """Select features with the types that every pipeline is fitted and asked with: finite float64 or NaN, text or NaN."""
     features = frame[[*numbers, *categories]].astype(dict.fromkeys(numbers, "float64"))
+    features[numbers] = features[numbers].replace([np.inf, -np.inf], np.nan)
     for name in categories:
         features[name] = frame[name].astype(object).where(frame[name].notna(), np.nan)
     features.columns = pd.Index([*numbers, *categories], dtype=object)
@@ -65,7 +65,7 @@ def encode_for_linear(numbers: list[str], categories: list[str], *, knots: int, 
 def encode_for_trees(numbers: list[str], categories: list[str], *, rare: int) -> Any:
     """Encode for gradient boosting: numbers with flags for missing ones, categories as codes; rare ones share a code.
 
-    The codes come first, so that `categorical_features=range(len(categories))` names them. Missing numbers are imputed
+    The codes come first, so that `categorical_features=[0, 1, …]` names them. Missing numbers are imputed
     since scikit-learn 1.9 fails to bin a number that is missing for every training customer.
     """
     imputer = SimpleImputer(strategy="median", keep_empty_features=True, add_indicator=True)
@@ -150,24 +150,6 @@ def standard_error(values: pd.DataFrame, folds: int) -> pd.Series[Any]:
     """
     spread: pd.Series[Any] = values.std()
     return spread * math.sqrt(1 / len(values) + 1 / (folds - 1))
-
-
-def auc_of_each(features: pd.DataFrame, churned: Labels, *, seed: int) -> pd.Series[Any]:
-    """Return the ROC AUC of each feature alone, highest first: churn rates of its categories or of 20 bins.
-
-    Rates are applied to customers other than those they come from, so that many categories do not look like knowledge.
-    """
-    bins = pd.DataFrame({name: _as_text(features[name]) for name in features})
-    others = StratifiedKFold(5, shuffle=True, random_state=seed)
-    rates = TargetEncoder(target_type="binary", cv=others).fit_transform(bins, churned)
-    alone = {name: roc_auc_score(churned, rates[:, index]) for index, name in enumerate(features)}
-    return pd.Series(alone, name="ROC AUC alone").sort_values(ascending=False, kind="stable")
-
-
-def _as_text(values: pd.Series[Any]) -> pd.Series[Any]:
-    if values.dtype == "float64":
-        values = pd.qcut(values, 20, labels=False, duplicates="drop")
-    return values.astype(object).where(values.notna(), "missing").map(str).astype(object)
 
 
 def best_f1_threshold(churned: Labels, probability: Floats) -> float:

@@ -10,6 +10,7 @@ import json
 import math
 import os
 import shutil
+import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,8 @@ for _name, _value in {
     "RUNTIME__DLTHUB_TELEMETRY": "false",
 }.items():
     os.environ.setdefault(_name, _value)
+
+warnings.filterwarnings("ignore", "IProgress not found")  # progress bars of libraries are not shown in reports
 
 pd.options.future.infer_string = True
 pd.options.mode.copy_on_write = True

@@ -118,10 +118,11 @@ def log_datasets(pointers_dir: str | Path) -> dict[str, str]:
     """
     hashes: dict[str, str] = {}
     for pointer in sorted(Path(pointers_dir).glob("*.dvc")):
-        (out,) = YAML(typ="safe", pure=True).load(pointer.read_text(encoding="utf-8"))["outs"]
-        hashes[pointer.stem] = out["md5"]
-        source = LocalArtifactDatasetSource((pointer.parent / out["path"]).resolve().as_uri())
-        mlflow.log_input(MetaDataset(source, name=pointer.stem, digest=out["md5"]))  # type: ignore[abstract]
+        outs = YAML(typ="safe", pure=True).load(pointer.read_text(encoding="utf-8")).get("outs", [])
+        for out in [out for out in outs if "md5" in out]:
+            hashes[pointer.stem] = out["md5"]
+            source = LocalArtifactDatasetSource((pointer.parent / out["path"]).resolve().as_uri())
+            mlflow.log_input(MetaDataset(source, name=pointer.stem, digest=out["md5"]))  # type: ignore[abstract]
     mlflow.set_tags({f"dataset.{name}.md5": md5 for name, md5 in hashes.items()})
     return hashes
 
@@ -129,13 +130,8 @@ def log_datasets(pointers_dir: str | Path) -> dict[str, str]:
 def log_model(run: Run, model: Any, name: str, example: pd.DataFrame) -> LoggedModel:
     """Log a fitted classifier to a run in skops format, and return what MLflow knows of it.
 
-    The SHA-256 of its file is its tag `model_sha256`; equal models give an equal file.
-
-    Args:
-        run: the run that made it.
-        model: a scikit-learn classifier; as a pyfunc it answers with `predict_proba`.
-        name: name of the logged model.
-        example: a few rows of features, kept as the input example; its columns are the signature.
+    As a pyfunc it answers with `predict_proba`. The SHA-256 of its file is its tag `model_sha256`; equal models give an
+    equal file. The columns of `example`, a few rows of features, are the signature.
 
     Raises:
         TrackingError: the model holds types that `TRUSTED_TYPES` does not list.
@@ -184,18 +180,18 @@ def register(logged: LoggedModel, name: str, tags: Mapping[str, str]) -> ModelVe
     return made
 
 
-def load_registered(name: str, alias: str) -> Any:
-    """Load the classifier behind an alias of a registered model, trusting `TRUSTED_TYPES` only.
+def load_version(registered: ModelVersion) -> Any:
+    """Load the classifier of a version of a registered model, trusting `TRUSTED_TYPES` only.
 
     Raises:
         TrackingError: its file is not the one whose SHA-256 was recorded with the version.
     """
-    found = mlflow.MlflowClient().get_model_version_by_alias(name, alias)
-    file = Path(mlflow.artifacts.download_artifacts(f"models:/{name}/{found.version}"), MODEL_FILE)
-    content, recorded = file.read_bytes(), found.tags.get("model_sha256", "none")
+    address = f"models:/{registered.name}/{registered.version}"
+    file = Path(mlflow.artifacts.download_artifacts(address), MODEL_FILE)
+    content, recorded = file.read_bytes(), registered.tags.get("model_sha256", "none")
     if (measured := hashlib.sha256(content).hexdigest()) != recorded:
         raise TrackingError(
-            f"{file} is not the model that was registered as {name} {found.version}: "
+            f"{file} is not the model that was registered as {registered.name} {registered.version}: "
             f"its SHA-256 is {measured}, recorded is {recorded}. Do not use it: train again."
         )
     return skops.io.loads(content, trusted=list(TRUSTED_TYPES))

@@ -36,6 +36,7 @@ from prefect.states import Completed, Failed
 from orchestrator import run as runs
 from orchestrator.errors import ChurnError, RunInProgressError, StageFailedError
 from orchestrator.lock import hold_checkout
+from orchestrator.mlflow_reports import log_reports
 from orchestrator.paths import PROJECT
 from orchestrator.preflight import make_plan
 from orchestrator.record import StageRecord
@@ -124,6 +125,7 @@ def _run_stages(run: Run) -> State[Any]:
         raise
     failed = [name for name, state in states.items() if state.is_failed()]
     runs.end(run, "failed" if failed else "completed")
+    _log_reports(run)
     if failed:
         return Failed(message=states[failed[0]].message, data=run.record.run_id)
     return Completed(message=f"Run {run.record.run_id} completed", data=run.record.run_id)
@@ -141,6 +143,13 @@ def _run_task(run: Run, stage: Stage, states: Mapping[str, State[Any]]) -> State
         blocked_by = next(name for name in upstream if not states[name].is_completed())
         runs.skip_stage(run, stage, f"{blocked_by} did not complete")
     return state
+
+
+def _log_reports(run: Run) -> None:
+    try:
+        log_reports(run)
+    except Exception as error:  # the run is over, and its reports are safe in its folder
+        get_run_logger().warning("The reports could not be added to MLflow: %s", error)
 
 
 def _publish(run: Run, entry: StageRecord) -> None:

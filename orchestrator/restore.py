@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from dvc.exceptions import DvcException
-from dvc.repo import Repo
 from dvc_data.hashfile import load
 from dvc_data.hashfile.checkout import checkout
 from dvc_data.hashfile.hash_info import HashInfo
 from dvc_objects.fs.local import LocalFileSystem
 
+from notebooks.dataset_versions import open_repo
 from orchestrator.errors import RestoreError
 from orchestrator.fingerprint import measure
 from orchestrator.lock import hold_checkout
@@ -38,7 +38,7 @@ def restore_run(project: Project, run_id: str) -> dict[str, Content]:
     wanted = recorded_datasets(read_record(project, run_id))
     if not wanted:
         raise RestoreError(f"Run {run_id} recorded no dataset: there is nothing to restore.")
-    with hold_checkout(project), _open_repo(project) as repo:
+    with hold_checkout(project), open_repo(project.root) as repo:
         for path, content in wanted.items():
             _bring_to_cache(repo, path, content.md5)
         for path, content in wanted.items():
@@ -53,11 +53,6 @@ def recorded_datasets(record: RunRecord) -> dict[str, Content]:
         path: content for stage in record.stages for path, content in [*stage.inputs.items(), *stage.outputs.items()]
     }
     return {path: found[path] for path in DATASETS if path in found}
-
-
-def _open_repo(project: Project) -> Any:
-    without_git = {} if (project.root / ".git").exists() else {"core": {"no_scm": True}}
-    return Repo(str(project.root), config=without_git)
 
 
 def _bring_to_cache(repo: Any, dataset: str, md5: str) -> None:
@@ -80,6 +75,8 @@ def _ensure_objects(repo: Any, dataset: str, hashes: list[str]) -> None:
     except DvcException as error:
         left = {md5: f"{problem}; no remote could give it: {error}" for md5, problem in problems.items()}
     if left:
+        for md5 in left:  # what a remote sent is not verified by DVC either
+            _set_aside(repo, md5)
         listed = "\n".join(f"  - {problem}" for problem in left.values())
         raise RestoreError(f"{dataset} cannot be restored:\n{listed}")
 

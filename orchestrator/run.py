@@ -159,6 +159,8 @@ def _git_state(root: Path) -> Git | None:
         return subprocess.run(["git", "-C", str(root), *words], capture_output=True, text=True, check=True).stdout
 
     try:
-        return Git(commit=ask("rev-parse", "HEAD").strip(), dirty=bool(ask("status", "--porcelain").strip()))
+        # The pointers of the datasets are results: that they are not committed yet changes nothing for a run.
+        changed = ask("status", "--porcelain", "--", ".", ":!data/*.dvc")
+        return Git(commit=ask("rev-parse", "HEAD").strip(), dirty=bool(changed.strip()))
     except (OSError, subprocess.CalledProcessError):
         return None  # not a git checkout, no commit yet, or no git

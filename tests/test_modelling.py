@@ -61,7 +61,9 @@ def candidates(numbers: list[str] = NUMBERS, categories: list[str] = CATEGORIES)
     """Return the notebook's two kinds of models, smaller."""
     linear = modelling.encode_for_linear(numbers, categories, knots=5, rare=5, seed=0)
     trees = modelling.encode_for_trees(numbers, categories, rare=5)
-    boosting = HistGradientBoostingClassifier(categorical_features=range(len(categories)), max_iter=10, random_state=0)
+    boosting = HistGradientBoostingClassifier(
+        categorical_features=list(range(len(categories))), max_iter=10, random_state=0
+    )
     return {
         "linear": make_pipeline(linear, LogisticRegression(solver="newton-cholesky")),
         "trees": make_pipeline(trees, boosting),
@@ -143,6 +145,12 @@ def test_value_missing_for_the_first_time_can_be_scored(customers: pd.DataFrame,
     assert np.isfinite(model.predict_proba(features.assign(tenure=np.nan, contract=np.nan))).all()
 
 
+def test_infinite_number_counts_as_missing(customers: pd.DataFrame) -> None:
+    """A ratio with nothing below it does not stop the training."""
+    features = modelling.as_features(customers.assign(price=np.inf), NUMBERS, CATEGORIES)
+    assert features["price"].isna().all()
+
+
 def test_features_are_the_same_whatever_pandas_calls_text(customers: pd.DataFrame) -> None:
     """Texts of pandas 2, of pandas 3 and categories become equal features, missing values included."""
     customers.loc[:5, "payment"] = None
@@ -185,17 +193,6 @@ def test_standard_error_allows_for_folds_that_share_customers() -> None:
     values = pd.DataFrame({"roc_auc": [0.8, 0.9] * 5})
     expected = values["roc_auc"].std() * np.sqrt(1 / 10 + 1 / 4)
     assert modelling.standard_error(values, folds=5)["roc_auc"] == pytest.approx(expected)
-
-
-def test_feature_that_knows_the_answer_stands_on_top(customers: pd.DataFrame) -> None:
-    """A leaky feature is first with an AUC near one; an id, with a category per customer, is at chance."""
-    told = customers["churned"].where(customers.index % 20 > 0, 0).map({0: "No", 1: "Yes"})
-    frame = customers.assign(told=told, own=customers["customerID"])
-    features = modelling.as_features(frame, NUMBERS, [*CATEGORIES, "told", "own"])
-    alone = modelling.auc_of_each(features, labels(customers), seed=0)
-    assert alone.index[0] == "told"
-    assert alone["told"] > 0.95
-    assert alone["own"] == pytest.approx(0.5, abs=0.05)
 
 
 def test_threshold_is_where_f1_is_highest() -> None:
@@ -309,6 +306,12 @@ def test_training_set_with_few_customers_stops_with_the_counts(train: Stage) -> 
         train(make_customers(120))
 
 
+def test_answer_that_is_missing_stops_before_training(train: Stage, customers: pd.DataFrame) -> None:
+    """A row without an answer is counted."""
+    with pytest.raises(stagekit.GateError, match="1 rows have another value than 0 and 1 in churned"):
+        train(customers.assign(churned=customers["churned"].astype("float64").where(customers.index > 0)))
+
+
 def test_repeated_customer_stops_before_training(train: Stage, customers: pd.DataFrame) -> None:
     """A customer in two rows could stand on both sides of a fold."""
     with pytest.raises(stagekit.GateError, match="1 rows repeat a customerID"):
@@ -342,6 +345,16 @@ def test_simpler_model_is_chosen_within_one_standard_error(train: Stage) -> None
     names = train(make_customers(1500), until="choose")
     assert names["chosen"] == "logistic_regression"
     assert names["choice"].loc["logistic_regression", "behind the best"] <= names["choice"]["standard error"].max()
+
+
+def test_boosting_wins_where_features_interact_and_can_be_saved(train: Stage) -> None:
+    """Where price matters only together with the contract, boosting is chosen, registered and loaded again."""
+    random = np.random.default_rng(99)
+    customers = make_customers(1200)
+    dear = (customers["price"].fillna(60) > 60) == (customers["contract"] == "month")
+    names = train(customers.assign(churned=random.binomial(1, np.where(dear, 0.5, 0.15))))
+    assert names["chosen"] == "gradient_boosting"
+    assert (names["loaded"].predict_proba(names["test_x"])[:, 1] == names["probability"]).all()
 
 
 def test_same_customers_give_the_same_model_and_keep_the_champion(

@@ -57,7 +57,7 @@ LEAVING = {
     "senior": 0.40,
     "partner": -0.15,
     "dependents": -0.50,
-    "noise": 0.50,  # standard deviation of what nobody knows of a customer
+    "noise": 0.60,  # standard deviation of what nobody knows of a customer
     "early, one year": -5.50,  # in months without renewal
     "early, two year": -7.00,
     "at renewal, one year": -0.60,  # in the month of renewal

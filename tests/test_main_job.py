@@ -1,0 +1,131 @@
+"""The main job, as the README gives it: the whole flow with real notebooks, kernels and sources."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sqlite3
+from pathlib import Path
+
+import nbformat
+import pytest
+from conftest import copy_project, read_run, run_flow
+from nbclient import NotebookClient
+from servers import POSTGRES_PASSWORD, serving_company
+
+from orchestrator.fingerprint import measure_all
+from orchestrator.paths import Project
+from orchestrator.record import RunRecord
+from orchestrator.restore import restore_run
+from orchestrator.stages import DATASETS, STAGES
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory: pytest.TempPathFactory, prefect_api: dict[str, str]) -> tuple[Path, RunRecord]:
+    """A copy of the project after the default run, on 2,000 sample customers."""
+    root = copy_project(tmp_path_factory.mktemp("sample") / "project")
+    params = root / "params.yaml"
+    params.write_text(params.read_text().replace("customers: 7000", "customers: 2000"))
+    ended = run_flow(root, env=prefect_api)
+    assert ended.returncode == 0, ended.stderr[-3000:]
+    return root, read_run(root)
+
+
+def test_the_default_run_completes_offline_on_the_sample(sample: tuple[Path, RunRecord]) -> None:
+    """All six stages complete; the report says that the data is synthetic; the model is honest."""
+    root, record = sample
+    assert [entry.status for entry in record.stages] == ["completed"] * 6
+    assert record.stage("ingestion").results["synthetic"] == "yes"
+    assert 0.78 < float(record.stage("model_building").results["cv_roc_auc"]) < 0.88
+
+
+def test_the_pointers_hold_the_hashes_of_the_record(sample: tuple[Path, RunRecord]) -> None:
+    """The md5 of each dataset in the record is the one in its `.dvc` file."""
+    root, record = sample
+    for path, content in record.stage("versioning").inputs.items():
+        assert f"md5: {content.md5}" in (root / f"{path}.dvc").read_text()
+
+
+def test_mlflow_has_the_run_with_reports_metrics_and_model(sample: tuple[Path, RunRecord]) -> None:
+    """The MLflow run is finished, has the metrics of the record, all six executed notebooks, and a registered model."""
+    root, record = sample
+    results = record.stage("model_building").results
+    with sqlite3.connect(root / "outputs/mlflow.db") as database:
+        (status,) = database.execute("SELECT status FROM runs WHERE run_uuid = ?", [record.mlflow.run_id]).fetchone()
+        (auc,) = database.execute(
+            "SELECT value FROM latest_metrics WHERE run_uuid = ? AND key = 'cv_roc_auc'", [record.mlflow.run_id]
+        ).fetchone()
+        aliases = {row[0] for row in database.execute("SELECT alias FROM registered_model_aliases")}
+    assert (status, auc, aliases) == ("FINISHED", results["cv_roc_auc"], {"champion", "challenger"})
+    logged = {path.name for path in (root / "outputs/mlartifacts").rglob("reports/*")}
+    assert logged >= {f"{stage.report_name}.ipynb" for stage in STAGES}
+
+
+def test_each_notebook_runs_on_its_own_in_jupyterlab(sample: tuple[Path, RunRecord]) -> None:
+    """After a run, Run All works in each notebook, with its own defaults, in the notebooks' folder."""
+    root, _ = sample
+    for stage in STAGES:
+        notebook = nbformat.read(root / "notebooks" / stage.notebook, as_version=4)
+        folder = str(root / "notebooks")
+        environment = os.environ | {"PYTHONPATH": str(root)}
+        client = NotebookClient(notebook, timeout=300, resources={"metadata": {"path": folder}})
+        client.execute(env=environment)
+        assert notebook.cells[-1].outputs, stage.name
+
+
+def test_restore_brings_back_what_the_run_recorded(sample: tuple[Path, RunRecord], tmp_path: Path) -> None:
+    """After the datasets are lost, `restore` returns each with its recorded hash."""
+    root = Path(shutil.copytree(sample[0], tmp_path / "copy", symlinks=True))
+    recorded = sample[1].stage("versioning").inputs
+    for dataset in DATASETS:
+        shutil.rmtree(root / dataset)
+    assert restore_run(Project(root), sample[1].run_id) == recorded
+    assert measure_all(root, DATASETS) == recorded
+
+
+def test_the_four_tables_from_a_file_a_database_and_an_api(
+    shared_data: Path, tmp_path: Path, project_copy: Path, prefect_api: dict[str, str]
+) -> None:
+    """The main job on the four tables from three kinds of source: honest AUC and AP, and no credential anywhere."""
+    example = project_copy / "examples/interconnect.yaml"
+    with serving_company(shared_data / "interconnect", tmp_path, example) as (params, variables):
+        ended = run_flow(project_copy, "--params", str(params), env=prefect_api | variables)
+    assert ended.returncode == 0, ended.stderr[-3000:]
+    record = read_run(project_copy)
+    assert record.stage("preparation").results["customers"] == 7043
+    assert record.stage("preparation").results["churned"] == 1869
+    results = record.stage("model_building").results
+    assert 0.840 <= float(results["cv_roc_auc"]) <= 0.865
+    assert float(results["cv_average_precision"]) >= 0.62
+    secrets = [POSTGRES_PASSWORD.encode(), variables["COMPANY_TOKEN"].encode()]
+    written = [file for folder in ("outputs", "data") for file in (project_copy / folder).rglob("*") if file.is_file()]
+    assert len(written) > 30
+    assert not [file for file in written if any(secret in file.read_bytes() for secret in secrets)]
+    provenance = json.loads((project_copy / "data/raw/provenance.json").read_text())
+    assert {part["kind"] for part in provenance.values()} == {"file", "database", "api"}
+
+
+def test_the_flat_table(shared_data: Path, project_copy: Path, prefect_api: dict[str, str]) -> None:
+    """The same pipeline on one flat file with a label column reaches the reference in repeated CV."""
+    variables = {"CHURN_DATA": str(shared_data / "telco")}
+    ended = run_flow(project_copy, "--params", "examples/flat_table.yaml", env=prefect_api | variables)
+    assert ended.returncode == 0, ended.stderr[-3000:]
+    results = read_run(project_copy).stage("model_building").results
+    assert 0.846 <= float(results["cv_roc_auc"]) <= 0.87
+    assert float(results["cv_average_precision"]) >= 0.66
+
+
+def test_a_leaky_column_stops_the_run(shared_data: Path, project_copy: Path, prefect_api: dict[str, str]) -> None:
+    """With TotalCharges allowed as a feature, from which the end date follows, the leak gate stops the run."""
+    example = project_copy / "examples/interconnect.yaml"
+    example.write_text(example.read_text().replace("feature: false, ", ""))
+    variables = {"CHURN_DATA": str(shared_data / "interconnect")}
+    ended = run_flow(project_copy, "--params", "examples/interconnect.yaml", env=prefect_api | variables)
+    assert ended.returncode == 1
+    entry = read_run(project_copy).stage("transformation")
+    assert entry.attempts == 1
+    assert entry.failed_cell is not None
+    assert "TotalCharges" in entry.failed_cell.error
