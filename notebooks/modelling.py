@@ -35,7 +35,7 @@ Labels = npt.NDArray[np.int64]
 
 
 def as_features(frame: pd.DataFrame, numbers: list[str], categories: list[str]) -> pd.DataFrame:
-    """Select features with the types that every pipeline is fitted and asked with: finite float64 or NaN, text or NaN."""
+    """Select features as every pipeline is fitted and asked with: finite float64 or NaN, text or NaN."""
     features = frame[[*numbers, *categories]].astype(dict.fromkeys(numbers, "float64"))
     features[numbers] = features[numbers].replace([np.inf, -np.inf], np.nan)
     for name in categories:

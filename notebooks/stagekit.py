@@ -1,6 +1,6 @@
 """What two or more stage notebooks share: tables and datasets, typed columns, gates and the summary cell.
 
-Knows nothing of runs. Importing it also sets pandas to the semantics of pandas 3 and turns the libraries' telemetry off.
+Knows nothing of runs. Importing it also sets pandas to the semantics of pandas 3 and turns telemetry off.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,6 +12,7 @@ from rich.console import Console
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from orchestrator import kernels
 from orchestrator.errors import ChurnError, UsageError
 from orchestrator.paths import PROJECT
 from orchestrator.preflight import make_plan
@@ -54,7 +56,9 @@ def run(
     Exit code: 0 done, 1 a stage failed or a gate stopped the run, 2 wrong usage, 130 interrupted.
     """
     chosen = parse_settings(settings)
-    make_plan(PROJECT, params, chosen, start, only)  # a wrong option is answered before Prefect is loaded
+    plan = make_plan(PROJECT, params, chosen, start, only)  # a wrong option is answered before Prefect is loaded
+    kernels.start_ahead(PROJECT.notebooks / plan.stages[0].notebook)  # warms up while Prefect is loaded and starts
+    atexit.register(kernels.end_all)
     use_running_server()
     from orchestrator.flow import churn
 

@@ -33,6 +33,7 @@ from prefect.runtime import deployment, flow_run, task_run
 from prefect.schedules import Cron, Interval
 from prefect.states import Completed, Failed
 
+from orchestrator import kernels
 from orchestrator import run as runs
 from orchestrator.errors import ChurnError, RunInProgressError, StageFailedError
 from orchestrator.lock import hold_checkout
@@ -85,8 +86,11 @@ def _may_pass(task: Task[Any, Any], task_run: Any, state: State[Any]) -> bool:
     cache_policy=NO_CACHE,
     persist_result=False,
 )
-def run_stage(run: Run, stage: Stage) -> dict[str, Any]:
-    """Execute a stage's notebook and return what its summary recorded."""
+def run_stage(run: Run, stage: Stage, following: Stage | None) -> dict[str, Any]:
+    """Execute a stage's notebook, while the following one's kernel warms up, and return what its summary recorded."""
+    notebooks = run.plan.project.notebooks
+    for ahead in filter(None, [stage, following]):
+        kernels.start_ahead(notebooks / ahead.notebook)
     entry = runs.run_stage(run, stage, task_run.run_count or 1, _LoggingListener())
     _publish(run, entry)
     return entry.results
@@ -118,11 +122,13 @@ def churn(
 def _run_stages(run: Run) -> State[Any]:
     states: dict[str, State[Any]] = {}
     try:
-        for stage in run.plan.stages:
-            states[stage.name] = _run_task(run, stage, states)
+        for stage, following in zip(run.plan.stages, [*run.plan.stages[1:], None], strict=True):
+            states[stage.name] = _run_task(run, stage, following, states)
     except BaseException:  # Ctrl-C, SIGTERM, or a fault of the orchestrator itself: the record must not say `running`
         runs.end(run, "interrupted")
         raise
+    finally:
+        kernels.end_all()
     failed = [name for name, state in states.items() if state.is_failed()]
     runs.end(run, "failed" if failed else "completed")
     _log_reports(run)
@@ -131,14 +137,14 @@ def _run_stages(run: Run) -> State[Any]:
     return Completed(message=f"Run {run.record.run_id} completed", data=run.record.run_id)
 
 
-def _run_task(run: Run, stage: Stage, states: Mapping[str, State[Any]]) -> State[Any]:
+def _run_task(run: Run, stage: Stage, following: Stage | None, states: Mapping[str, State[Any]]) -> State[Any]:
     """Start a stage's task, which Prefect does only when those it depends on have completed.
 
     A direct call, not `submit`: a submitted task would hold up an interruption until its notebook ends.
     """
     upstream = [other.name for other in upstream_of(stage) if other.name in states]
     named = run_stage.with_options(name=stage.name, task_run_name=stage.name)
-    state = named(run, stage, wait_for=[states[name] for name in upstream], return_state=True)
+    state = named(run, stage, following, wait_for=[states[name] for name in upstream], return_state=True)
     if state.is_pending():  # NotReady
         blocked_by = next(name for name in upstream if not states[name].is_completed())
         runs.skip_stage(run, stage, f"{blocked_by} did not complete")

@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
-import sys
-import tempfile
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from jupyter_client.manager import AsyncKernelManager
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import NBClientEngine, papermill_engines
 from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
-from traitlets.config import Config
 
+from orchestrator.kernels import KERNEL_NAME, kernel_for
 from orchestrator.record import FailedCell, StageStatus
 from orchestrator.redaction import Redactor
 
 SUMMARY_TYPE = "application/vnd.churn.summary+json"  # written by notebooks/stagekit.py
 
-_KERNEL_NAME = "python3"
 _HEADING = re.compile(r"^#{1,6}\s+(.+?)\s*$", re.MULTILINE)
 # Errors that a notebook raises and that trying again cannot mend: a gate, wrong parameters, a source that said no.
 _FINAL_ERRORS = {"GateError", "ParameterError", "SourceRefused"}
@@ -111,39 +107,24 @@ class _Client(PapermillNotebookClient):  # type: ignore[misc]
 
 
 class _StageEngine(NBClientEngine):  # type: ignore[misc]
-    """Papermill's engine with the kernel's working directory of its own: Papermill would change the whole process's."""
+    """Papermill's engine in a kernel that is given, where Papermill would change the whole process's directory."""
 
     @classmethod
     def execute_managed_notebook(
-        cls, nb_man: Any, kernel_name: str, *, progress: _Progress, folder: Path, **_: Any
+        cls, nb_man: Any, kernel_name: str, *, progress: _Progress, manager: AsyncKernelManager, **_: Any
     ) -> None:
-        with _kernel_config() as config:
-            client = _Client(
-                nb_man,
-                kernel_name=kernel_name,
-                startup_timeout=60,
-                timeout_func=progress.seconds_left,
-                shutdown_kernel="immediate",
-                config=config,
-                resources={"metadata": {"path": str(folder)}},
-                on_cell_start=progress.start_cell,
-                on_cell_executed=progress.finish_cell,
-            )
-            client.progress = progress
-            client.execute()
-
-
-@contextlib.contextmanager
-def _kernel_config() -> Iterator[Config]:
-    """Yield the kernel manager's settings: Unix sockets in a private folder, where the platform has them.
-
-    TCP ports are open to every local user, unencrypted, and can be taken between choosing and binding.
-    """
-    if sys.platform == "win32":
-        yield Config()
-        return
-    with tempfile.TemporaryDirectory(prefix="churn-", ignore_cleanup_errors=True) as folder:
-        yield Config({"KernelManager": {"transport": "ipc", "ip": f"{folder}/kernel"}})
+        client = _Client(
+            nb_man,
+            km=manager,
+            kernel_name=kernel_name,
+            startup_timeout=120,
+            timeout_func=progress.seconds_left,
+            shutdown_kernel="immediate",
+            on_cell_start=progress.start_cell,
+            on_cell_executed=progress.finish_cell,
+        )
+        client.progress = progress
+        client.execute(cleanup_kc=True)
 
 
 papermill_engines.register("stage", _StageEngine)
@@ -158,13 +139,14 @@ def execute_notebook(
     """
     notebook = load_notebook_node(str(path))
     if parameters:
-        notebook = parameterize_notebook(notebook, parameters, kernel_name=_KERNEL_NAME)
+        notebook = parameterize_notebook(notebook, parameters, kernel_name=KERNEL_NAME)
     progress = _Progress(notebook, listener, redactor, deadline=time.monotonic() + time_limit)
     execution = Execution(notebook)
     try:
-        papermill_engines.execute_notebook_with_engine(
-            "stage", notebook, _KERNEL_NAME, progress=progress, folder=path.parent, progress_bar=False
-        )
+        with kernel_for(path) as manager:
+            papermill_engines.execute_notebook_with_engine(
+                "stage", notebook, KERNEL_NAME, progress=progress, manager=manager, progress_bar=False
+            )
         _find_error(execution, progress)
     except KeyboardInterrupt:
         _fail(execution, progress, "interrupted", "KeyboardInterrupt", "interrupted from outside")

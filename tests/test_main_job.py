@@ -36,7 +36,7 @@ def sample(tmp_path_factory: pytest.TempPathFactory, prefect_api: dict[str, str]
 
 def test_the_default_run_completes_offline_on_the_sample(sample: tuple[Path, RunRecord]) -> None:
     """All six stages complete; the report says that the data is synthetic; the model is honest."""
-    root, record = sample
+    _, record = sample
     assert [entry.status for entry in record.stages] == ["completed"] * 6
     assert record.stage("ingestion").results["synthetic"] == "yes"
     assert 0.78 < float(record.stage("model_building").results["cv_roc_auc"]) < 0.88

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.e2e
 
 
 def test_a_run_that_comes_due_while_another_goes_on_is_skipped(tiny_project: Path, prefect_api: dict[str, str]) -> None:
-    """With a stage slower than the interval, the first run goes on, the next says that it is skipped; Ctrl-C ends it."""
+    """With a stage slower than the interval, the first goes on, the next says that it is skipped; Ctrl-C ends all."""
     slow = "import pathlib, time\ntime.sleep(20)\npathlib.Path('../data/raw').mkdir(parents=True, exist_ok=True)"
     write_notebook(tiny_project / "notebooks/01_ingestion.ipynb", "slow", [slow])
     log = tiny_project / "serve.log"

@@ -226,7 +226,7 @@ def test_signature_names_each_feature_with_its_type(made: Path) -> None:
 def test_equal_models_give_equal_files(kind: str) -> None:
     """Two fits on the same customers give the same bytes, which load again; another fit gives others."""
     first, second = (tracking.canonical(skops.io.dumps(fit(kind))) for _ in range(2))
-    other = fit(kind).fit(EXAMPLE.assign(tenure=[9.0, 8, 7, 6, 5]), CHURNED[:5])
+    other = fit(kind).fit(modelling.as_features(FEATURES, ["tenure", "price"], ["contract"]), CHURNED[::-1])
     assert first == second
     assert tracking.canonical(skops.io.dumps(other)) != first
     loaded = skops.io.loads(first, trusted=list(tracking.TRUSTED_TYPES))
