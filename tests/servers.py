@@ -193,7 +193,7 @@ def serving_postgres() -> Iterator[str]:
             )
         try:
             _wait_for_postgres(server, port, folder / "log")
-            yield f"postgresql://{POSTGRES_USER}:{POSTGRES_PASSWORD}@127.0.0.1:{port}/postgres"
+            yield f"postgresql+psycopg://{POSTGRES_USER}:{POSTGRES_PASSWORD}@127.0.0.1:{port}/postgres"
         finally:
             server.terminate()
             server.wait(_SECONDS_TO_START)

@@ -21,6 +21,7 @@ from orchestrator.restore import restore_run
 from orchestrator.stages import DATASETS, STAGES
 
 pytestmark = pytest.mark.e2e
+on_sample = pytest.mark.xdist_group("sample")  # parallel workers would each do the run that these tests share
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +35,7 @@ def sample(tmp_path_factory: pytest.TempPathFactory, prefect_api: dict[str, str]
     return root, read_run(root)
 
 
+@on_sample
 def test_the_default_run_completes_offline_on_the_sample(sample: tuple[Path, RunRecord]) -> None:
     """All six stages complete; the report says that the data is synthetic; the model is honest."""
     _, record = sample
@@ -42,6 +44,7 @@ def test_the_default_run_completes_offline_on_the_sample(sample: tuple[Path, Run
     assert 0.78 < float(record.stage("model_building").results["cv_roc_auc"]) < 0.88
 
 
+@on_sample
 def test_the_pointers_hold_the_hashes_of_the_record(sample: tuple[Path, RunRecord]) -> None:
     """The md5 of each dataset in the record is the one in its `.dvc` file."""
     root, record = sample
@@ -49,6 +52,7 @@ def test_the_pointers_hold_the_hashes_of_the_record(sample: tuple[Path, RunRecor
         assert f"md5: {content.md5}" in (root / f"{path}.dvc").read_text()
 
 
+@on_sample
 def test_mlflow_has_the_run_with_reports_metrics_and_model(sample: tuple[Path, RunRecord]) -> None:
     """The MLflow run is finished, has the metrics of the record, all six executed notebooks, and a registered model."""
     root, record = sample
@@ -64,6 +68,7 @@ def test_mlflow_has_the_run_with_reports_metrics_and_model(sample: tuple[Path, R
     assert logged >= {f"{stage.report_name}.ipynb" for stage in STAGES}
 
 
+@on_sample
 def test_each_notebook_runs_on_its_own_in_jupyterlab(sample: tuple[Path, RunRecord]) -> None:
     """After a run, Run All works in each notebook, with its own defaults, in the notebooks' folder."""
     root, _ = sample
@@ -76,6 +81,7 @@ def test_each_notebook_runs_on_its_own_in_jupyterlab(sample: tuple[Path, RunReco
         assert notebook.cells[-1].outputs, stage.name
 
 
+@on_sample
 def test_restore_brings_back_what_the_run_recorded(sample: tuple[Path, RunRecord], tmp_path: Path) -> None:
     """After the datasets are lost, `restore` returns each with its recorded hash."""
     root = Path(shutil.copytree(sample[0], tmp_path / "copy", symlinks=True))

@@ -50,6 +50,8 @@ def read_database(source: DatabaseSource, root: Path, first_wait: float) -> Cont
 def _make_engine(address: str, root: Path) -> sa.Engine:
     try:
         url = sa.make_url(address)
+        if url.drivername == "postgresql":  # SQLAlchemy 2.0 would take psycopg2, which is not installed
+            url = url.set(drivername="postgresql+psycopg")
         if url.get_backend_name() == "sqlite":
             url = _locate_sqlite(url, root)
         if url.get_backend_name() == "postgresql" and "connect_timeout" not in url.query:
