@@ -7,6 +7,8 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from sqlalchemy import URL
+
 from orchestrator.preflight import declared_parameters
 from orchestrator.run import Run
 from orchestrator.stages import find_stage
@@ -36,4 +38,5 @@ def _tracking_uri(run: Run) -> str:
     uri = str(run.record.stage(stage.name).parameters.get("tracking_uri", default))
     if not uri.startswith(_SQLITE):
         return uri
-    return f"{_SQLITE}{Path(notebooks, uri.removeprefix(_SQLITE)).resolve().as_posix()}"
+    database = Path(notebooks, uri.removeprefix(_SQLITE)).resolve().as_posix()
+    return URL.create("sqlite", database=database).render_as_string()  # which escapes what an address may not hold
