@@ -12,7 +12,6 @@ import json
 import os
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -32,7 +31,7 @@ MADE_BY_RUNS = shutil.ignore_patterns(
     "prepared",
     "features",
     "made*",
-    "*.dvc",
+    "[!.]*.dvc",
     "cache",
     "tmp",
     "__pycache__",
@@ -67,7 +66,7 @@ def measure() -> dict[str, float]:
                 time.sleep(0.5)
         whole = time.monotonic() - start
         if run.returncode:
-            raise subprocess.CalledProcessError(run.returncode, "orchestrator/flow.py", Path(folder, "log").read_text())
+            raise SystemExit(f"The run failed:\n{Path(folder, 'log').read_text(encoding='utf-8')}")
         (record,) = root.glob("outputs/runs/*/run.json")
         stages = {stage["name"]: _seconds(stage) for stage in json.loads(record.read_text(encoding="utf-8"))["stages"]}
         return {**stages, "whole": whole, "memory": peak / 1e6}

@@ -133,7 +133,8 @@ def _run_stages(run: Run) -> State[Any]:
     runs.end(run, "failed" if failed else "completed")
     _log_reports(run)
     if failed:
-        return Failed(message=states[failed[0]].message, data=run.record.run_id)
+        error = states[failed[0]].result(raise_on_failure=False)
+        return Failed(message=str(error), data=run.record.run_id)
     return Completed(message=f"Run {run.record.run_id} completed", data=run.record.run_id)
 
 
