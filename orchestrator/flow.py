@@ -45,6 +45,7 @@ from orchestrator.run import Run
 from orchestrator.stages import Stage, upstream_of
 
 RETRY_DELAY_SECONDS = 3
+KERNELS_AHEAD = 2  # a kernel takes about 200 MB
 
 
 class _WithoutOwnTraceback(logging.Filter):
@@ -86,11 +87,11 @@ def _may_pass(task: Task[Any, Any], task_run: Any, state: State[Any]) -> bool:
     cache_policy=NO_CACHE,
     persist_result=False,
 )
-def run_stage(run: Run, stage: Stage, following: Stage | None) -> dict[str, Any]:
-    """Execute a stage's notebook, while the following one's kernel warms up, and return what its summary recorded."""
-    notebooks = run.plan.project.notebooks
-    for ahead in filter(None, [stage, following]):
-        kernels.start_ahead(notebooks / ahead.notebook)
+def run_stage(run: Run, stage: Stage) -> dict[str, Any]:
+    """Execute a stage's notebook, while the next ones' kernels warm up, and return what its summary recorded."""
+    position = run.plan.stages.index(stage)
+    for near in run.plan.stages[position : position + 1 + KERNELS_AHEAD]:
+        kernels.start_ahead(run.plan.project.notebooks / near.notebook)
     entry = runs.run_stage(run, stage, task_run.run_count or 1, _LoggingListener())
     _publish(run, entry)
     return entry.results
@@ -122,8 +123,8 @@ def churn(
 def _run_stages(run: Run) -> State[Any]:
     states: dict[str, State[Any]] = {}
     try:
-        for stage, following in zip(run.plan.stages, [*run.plan.stages[1:], None], strict=True):
-            states[stage.name] = _run_task(run, stage, following, states)
+        for stage in run.plan.stages:
+            states[stage.name] = _run_task(run, stage, states)
     except BaseException:  # Ctrl-C, SIGTERM, or a fault of the orchestrator itself: the record must not say `running`
         runs.end(run, "interrupted")
         raise
@@ -138,14 +139,14 @@ def _run_stages(run: Run) -> State[Any]:
     return Completed(message=f"Run {run.record.run_id} completed", data=run.record.run_id)
 
 
-def _run_task(run: Run, stage: Stage, following: Stage | None, states: Mapping[str, State[Any]]) -> State[Any]:
+def _run_task(run: Run, stage: Stage, states: Mapping[str, State[Any]]) -> State[Any]:
     """Start a stage's task, which Prefect does only when those it depends on have completed.
 
     A direct call, not `submit`: a submitted task would hold up an interruption until its notebook ends.
     """
     upstream = [other.name for other in upstream_of(stage) if other.name in states]
     named = run_stage.with_options(name=stage.name, task_run_name=stage.name)
-    state = named(run, stage, following, wait_for=[states[name] for name in upstream], return_state=True)
+    state = named(run, stage, wait_for=[states[name] for name in upstream], return_state=True)
     if state.is_pending():  # NotReady
         blocked_by = next(name for name in upstream if not states[name].is_completed())
         runs.skip_stage(run, stage, f"{blocked_by} did not complete")

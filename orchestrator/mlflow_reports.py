@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import sqlite3
 import tempfile
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
-from sqlalchemy import URL
+from sqlalchemy import URL, make_url
 
 from orchestrator.preflight import declared_parameters
 from orchestrator.run import Run
@@ -21,14 +25,24 @@ def log_reports(run: Run) -> None:
     run_id = run.record.mlflow.run_id
     if run_id is None:
         return
+    reports = [run.folder / name for entry in run.record.stages for name in (entry.report, entry.report_html) if name]
+    uri = _tracking_uri(run)
+    artifacts = _local_artifacts(uri, run_id)
+    if artifacts:  # MLflow lists local artifacts from the disk, and takes seconds to import
+        _copy(reports, artifacts / "reports")
+        return
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    from mlflow import MlflowClient  # takes seconds to import, and few commands need it
+    from mlflow import MlflowClient
 
     with tempfile.TemporaryDirectory() as folder:
-        for entry in run.record.stages:
-            for name in filter(None, [entry.report, entry.report_html]):
-                shutil.copy(run.folder / name, folder)
-        MlflowClient(_tracking_uri(run)).log_artifacts(run_id, folder, "reports")
+        _copy(reports, Path(folder))
+        MlflowClient(uri).log_artifacts(run_id, folder, "reports")
+
+
+def _copy(files: list[Path], folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for file in files:
+        shutil.copy(file, folder)
 
 
 def _tracking_uri(run: Run) -> str:
@@ -40,3 +54,13 @@ def _tracking_uri(run: Run) -> str:
         return uri
     database = Path(notebooks, uri.removeprefix(_SQLITE)).resolve().as_posix()
     return URL.create("sqlite", database=database).render_as_string()  # which escapes what an address may not hold
+
+
+def _local_artifacts(uri: str, run_id: str) -> Path | None:
+    """Return the folder of a run's artifacts where a local database names a local one."""
+    if not uri.startswith(_SQLITE):
+        return None
+    with contextlib.closing(sqlite3.connect(str(make_url(uri).database), timeout=20)) as database:
+        (found,) = database.execute("SELECT artifact_uri FROM runs WHERE run_uuid = ?", [run_id]).fetchone()
+    parts = urlsplit(found)
+    return Path(url2pathname(parts.path)) if parts.scheme == "file" else None
