@@ -6,6 +6,11 @@ The only file that imports Prefect.
 from __future__ import annotations
 
 if __name__ == "__main__":  # before Prefect is imported: a wrong option is answered at once
+    import sys
+    from pathlib import Path
+
+    # Python put this folder first. The root belongs there: else an installed checkout elsewhere would run instead.
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
     from orchestrator.cli import run_command
 
     run_command()

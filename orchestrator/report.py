@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import html
 import logging
 from pathlib import Path
 
@@ -39,7 +38,9 @@ def annotate(execution: Execution, run_id: str, entry: StageRecord) -> FailedCel
             failed.index, _cell("failed-cell-mark", '<span id="failed-cell"></span>**Failed in the next cell:**')
         )
         failed = failed.model_copy(update={"index": failed.index + 2})  # behind the banner and the mark
-    notebook.cells.insert(0, _cell("run-banner", _banner(execution, run_id, entry)))
+    banner = _cell("run-banner", _banner(execution, run_id, entry))
+    banner.metadata["tags"].append(f"run-{execution.status}")
+    notebook.cells.insert(0, banner)
     notebook.metadata["churn"] = {"run_id": run_id, "stage": entry.name, "status": execution.status}
     return failed
 
@@ -61,10 +62,9 @@ def _banner(execution: Execution, run_id: str, entry: StageRecord) -> str:
             f"Started {entry.started_at:%Y-%m-%d %H:%M:%S} UTC, took {seconds:.1f} s, attempt {entry.attempts}."
         )
     if execution.failed_cell:
-        error = html.escape(execution.failed_cell.error.splitlines()[0])
-        lines.append(
-            f"<code>{error}</code> — see the [failed cell](#failed-cell); {execution.cells_not_run} cells did not run."
-        )
+        error = execution.failed_cell.error.splitlines()[0].replace("`", "'")  # a code span, in which nothing is markup
+        left = execution.cells_not_run
+        lines.append(f"`{error}` — see the [failed cell](#failed-cell); {left} cells did not run.")
     return "  \n".join(lines)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -119,6 +120,15 @@ def test_wrong_usage_ends_with_2_before_prefect_is_loaded(tiny_project: Path, op
     assert "Traceback" not in ended.stderr
     assert "temporary server" not in ended.stderr
     assert not (tiny_project / "outputs/runs").exists()
+
+
+def test_a_checkout_runs_its_own_code(tiny_project: Path) -> None:
+    """`python orchestrator/flow.py` runs the checkout that it lies in, though another is the installed one."""
+    command = [sys.executable, "orchestrator/flow.py", "--only", "validation"]
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    (tiny_project / "orchestrator/stages.py").write_text("raise SystemExit('this very checkout')")
+    ended = subprocess.run(command, cwd=tiny_project, env=environment, capture_output=True, text=True, check=False)
+    assert "this very checkout" in ended.stderr
 
 
 def test_help_names_every_option() -> None:
