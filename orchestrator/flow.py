@@ -97,8 +97,13 @@ def run_stage(run: Run, stage: Stage) -> dict[str, Any]:
     position = run.plan.stages.index(stage)
     for near in run.plan.stages[position : position + 1 + KERNELS_AHEAD]:
         kernels.start_ahead(run.plan.project.notebooks / near.notebook)
-    entry = runs.run_stage(run, stage, task_run.run_count or 1, _LoggingListener())
-    _publish(run, entry)
+    try:
+        entry = runs.run_stage(run, stage, task_run.run_count or 1, _LoggingListener())
+    except StageFailedError:
+        _publish_report(run, run.record.stage(stage.name))
+        raise
+    _publish_report(run, entry)
+    _publish_results(run, entry)
     return entry.results
 
 
@@ -165,15 +170,23 @@ def _log_reports(run: Run) -> None:
         get_run_logger().warning("The reports could not be added to MLflow: %s", error)
 
 
-def _publish(run: Run, entry: StageRecord) -> None:
-    """Show the stage's report, results and failed rules as artifacts in Prefect's UI."""
-    key = entry.name.replace("_", "-")
+def _publish_report(run: Run, entry: StageRecord) -> None:
+    """Show the link to a stage's report, also of a failed one, as an artifact in Prefect's UI."""
     page = run.folder / (entry.report_html or str(entry.report))
-    create_link_artifact(page.as_uri(), link_text=f"Report of {entry.name}", key=f"report-{key}")
-    create_table_artifact([{"result": name, "value": value} for name, value in entry.results.items()], f"results-{key}")
+    create_link_artifact(page.as_uri(), link_text=f"Report of {entry.name}", key=f"report-{_key(entry)}")
+
+
+def _publish_results(run: Run, entry: StageRecord) -> None:
+    """Show a stage's results, and the quality rules, as tables in Prefect's UI."""
+    results = [{"result": name, "value": value} for name, value in entry.results.items()]
+    create_table_artifact(results, f"results-{_key(entry)}")
     quality = run.plan.project.root / "data/validated/quality.json"
     if entry.name == "validation" and quality.exists():
         create_table_artifact(json.loads(quality.read_text(encoding="utf-8"))["rules"], "quality")
+
+
+def _key(entry: StageRecord) -> str:
+    return entry.name.replace("_", "-")  # Prefect allows no underscore in the key of an artifact
 
 
 def serve(params: str, cron: str | None, interval: float | None, timezone: str | None) -> None:

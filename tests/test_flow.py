@@ -101,6 +101,9 @@ def test_a_gate_is_not_retried(tiny_project: Path, prefect_api: dict[str, str]) 
     ended = run_flow(tiny_project, env=prefect_api)
     assert ended.returncode == 1
     assert "2 of 3 rows are bad" in ended.stderr
+    artifacts = httpx.post(f"{prefect_api['PREFECT_API_URL']}/artifacts/latest/filter", json={}).json()
+    link = next(artifact["data"] for artifact in artifacts if artifact["key"] == "report-validation")
+    assert read_run(tiny_project).run_id in link
     assert read_run(tiny_project).stage("validation").attempts == 1
 
 
