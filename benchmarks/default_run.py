@@ -9,33 +9,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import shutil
 import statistics
 import sys
-import tempfile
 import time
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import psutil
-
-ROOT = Path(__file__).resolve().parent.parent
-MADE_BY_RUNS = shutil.ignore_patterns(
-    ".git",
-    ".venv",
-    "outputs",
-    "raw",
-    "validated",
-    "prepared",
-    "features",
-    "made*",
-    "[!.]*.dvc",
-    "cache",
-    "tmp",
-    "__pycache__",
-)
+from copies import project_copy
 
 
 def main() -> None:
@@ -52,12 +33,10 @@ def main() -> None:
 
 def measure() -> dict[str, float]:
     """Do one run and return its figures."""
-    with tempfile.TemporaryDirectory() as folder:
-        root = Path(folder, "project")
-        shutil.copytree(ROOT, root, ignore=MADE_BY_RUNS)
-        environment = os.environ | {"PYTHONPATH": str(root), "PREFECT_HOME": str(Path(folder, "prefect"))}
+    with project_copy() as (root, environment):
         start, peak = time.monotonic(), 0.0
-        with Path(folder, "log").open("wb") as log:
+        output = root.parent / "log"
+        with output.open("wb") as log:
             run = psutil.Popen(
                 [sys.executable, "orchestrator/flow.py"], cwd=root, env=environment, stdout=log, stderr=log
             )
@@ -66,7 +45,7 @@ def measure() -> dict[str, float]:
                 time.sleep(0.5)
         whole = time.monotonic() - start
         if run.returncode:
-            raise SystemExit(f"The run failed:\n{Path(folder, 'log').read_text(encoding='utf-8')}")
+            raise SystemExit(f"The run failed:\n{output.read_text(encoding='utf-8')}")
         (record,) = root.glob("outputs/runs/*/run.json")
         stages = {stage["name"]: _seconds(stage) for stage in json.loads(record.read_text(encoding="utf-8"))["stages"]}
         return {**stages, "whole": whole, "memory": peak / 1e6}

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import networkx  # type: ignore[import-untyped]  # noqa: F401  (DVC imports it when it first looks at pointers)
 import psutil  # type: ignore[import-untyped]
 from dvc.exceptions import OutputNotFoundError
 from dvc.repo import Repo

@@ -65,6 +65,9 @@ def _without_typeguard() -> Iterator[None]:
 
 
 with _without_typeguard():
+    # Feast imports these two when it first reads; here, with the other imports, a warm kernel has them already.
+    import feast.infra.offline_stores.duckdb  # noqa: F401
+    import ibis.backends.duckdb  # type: ignore[import-untyped]  # noqa: F401
     from feast import FeatureStore
     from feast.protos.feast.core.Registry_pb2 import Registry
 
@@ -166,7 +169,7 @@ def close_store(store: Any) -> None:
     Feast stamps them with the time of the run and a random id, and fills them in no fixed order. Afterwards their
     bytes depend on nothing but the definitions, the features and the as-of date.
     """
-    import ibis  # type: ignore[import-untyped]
+    import ibis
 
     folder, online = Path(store.repo_path), store._get_provider().online_store
     if online._conn is not None:

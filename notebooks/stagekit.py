@@ -5,20 +5,22 @@ Knows nothing of runs. Importing it also sets pandas to the semantics of pandas 
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
 import os
-import shutil
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import telemetry  # noqa: F401  (before the packages below)
+
+# isort: split
 import pandas as pd
 import pyarrow.parquet as pq
 from IPython.display import display
 
+from dataset_folders import find_dataset, new_dataset
 from params import Column, ParameterError, Params, expand, load_params, suggest
 
 __all__ = [
@@ -47,15 +49,6 @@ __all__ = [
 
 SUMMARY_TYPE = "application/vnd.churn.summary+json"
 
-for _name, _value in {
-    "DO_NOT_TRACK": "1",
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "FEAST_USAGE": "False",
-    "DVC_NO_ANALYTICS": "1",
-    "RUNTIME__DLTHUB_TELEMETRY": "false",
-}.items():
-    os.environ.setdefault(_name, _value)
-
 warnings.filterwarnings("ignore", "IProgress not found")  # progress bars of libraries are not shown in reports
 
 pd.options.future.infer_string = True
@@ -82,7 +75,7 @@ def read_table(folder: str | os.PathLike[str], name: str, columns: list[str] | N
     Raises:
         FileNotFoundError: the dataset has no such table; the message says which stage has to run.
     """
-    path = Path(folder) / f"{name}.parquet"
+    path = find_dataset(folder) / f"{name}.parquet"
     if not path.exists():
         raise FileNotFoundError(f"No table at {path.resolve()}: run the stage that writes {Path(folder).name!r} first.")
     return pd.read_parquet(path, columns=columns)
@@ -105,28 +98,8 @@ def write_json(value: Any, folder: str | os.PathLike[str], name: str) -> Path:
 
 def tables_in(folder: str | os.PathLike[str]) -> dict[str, int]:
     """Name the tables of a dataset, in the order of their names, with their numbers of rows."""
-    paths = sorted(Path(folder).glob("*.parquet"))
+    paths = sorted(find_dataset(folder).glob("*.parquet"))
     return {path.stem: pq.ParquetDataset(path).read(columns=[]).num_rows for path in paths}
-
-
-@contextlib.contextmanager
-def new_dataset(folder: str | os.PathLike[str]) -> Iterator[Path]:
-    """Write a dataset whole: yield an empty folder beside it, which takes its place when the block ends well.
-
-    When the block raises, or its process is killed, the dataset stays what it was.
-    """
-    target = Path(folder).resolve()
-    partial, old = target.with_name(f".{target.name}.partial"), target.with_name(f".{target.name}.old")
-    if old.exists() and not target.exists():
-        old.rename(target)  # an earlier process ended between the two renames below
-    for leftover in (partial, old):
-        shutil.rmtree(leftover, ignore_errors=True)
-    partial.mkdir(parents=True)
-    yield partial
-    if target.exists():
-        target.rename(old)
-    partial.rename(target)
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def complete_columns(frame: pd.DataFrame, known: Mapping[str, Column], customer_id: str) -> dict[str, Column]:

@@ -36,7 +36,7 @@ from mlflow.models import Model, ModelSignature
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from mlflow.types import ColSpec, DataType, Schema, TensorSpec
 from ruamel.yaml import YAML
-from sqlalchemy import URL, make_url
+from sqlalchemy import URL, exc, make_url
 
 MODEL_FILE = "model.skops"
 NEEDED_FOR_SCORING = ("scikit-learn", "skops", "numpy", "scipy", "pandas")
@@ -105,10 +105,10 @@ def new_run(experiment_id: str, name: str, tags: Mapping[str, str]) -> Iterator[
         run = mlflow.MlflowClient().create_run(experiment_id, tags=dict(tags), run_name=name or None)
         with mlflow.start_run(run_id=run.info.run_id, log_system_metrics=False) as active:
             yield active
-    except MlflowException as error:
+    except (MlflowException, exc.OperationalError) as error:
         if "database is locked" not in str(error):
             raise
-        raise TrackingError(_IN_USE.format(mlflow.get_tracking_uri())) from error
+        raise TrackingError(_IN_USE.format(_sqlite_file(mlflow.get_tracking_uri()))) from error
 
 
 def log_datasets(pointers_dir: str | Path) -> dict[str, str]:
@@ -234,7 +234,8 @@ def _sqlite_file(tracking_uri: str) -> Path | None:
 
 
 def _address(database: Path) -> str:
-    return URL.create("sqlite", database=database.as_posix()).render_as_string()
+    wait = {"timeout": "20"}  # seconds, as most of MLflow waits for a lock; its model registry would wait for 5
+    return URL.create("sqlite", database=database.as_posix(), query=wait).render_as_string()
 
 
 @contextlib.contextmanager

@@ -1,1 +1,7 @@
-"""Runs the six notebooks: order, retries, reports and records."""
+"""Runs the stage notebooks, records what happened and renders it."""
+
+import sys
+
+# Where this package is installed, `jsonschema` builds a grammar of internationalised addresses when it is imported: one
+# of the three seconds of Prefect's import. Without it any text passes for an `iri` in a schema; nothing here has one.
+sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]

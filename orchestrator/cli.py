@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import atexit
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,11 +12,13 @@ from rich.console import Console
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from orchestrator import kernels
+import notebooks.telemetry  # noqa: F401  (before the packages that read its settings)
+from orchestrator import leftovers
 from orchestrator.errors import ChurnError, UsageError
+from orchestrator.lock import ensure_free
 from orchestrator.paths import PROJECT
 from orchestrator.preflight import make_plan
-from orchestrator.server import ensure_server, use_running_server
+from orchestrator.server import ensure_server, start_temporary_server, use_running_server
 
 app = typer.Typer(
     name="churn",
@@ -47,6 +49,9 @@ def run(
         str | None, typer.Option("--from", metavar="STAGE", help="Start at this stage, with the datasets as they lie.")
     ] = None,
     only: Annotated[str | None, typer.Option(metavar="STAGE", help="Run this stage alone.")] = None,
+    cold_kernels: Annotated[
+        bool, typer.Option("--cold-kernels", help="Start each kernel as a new process, not as a fork of a warm one.")
+    ] = False,
 ) -> None:
     """Run the pipeline: ingestion, validation, preparation, transformation, versioning, model_building.
 
@@ -56,16 +61,48 @@ def run(
     Exit code: 0 done, 1 a stage failed or a gate stopped the run, 2 wrong usage, 130 interrupted.
     """
     chosen = parse_settings(settings)
-    plan = make_plan(PROJECT, params, chosen, start, only)  # a wrong option is answered before Prefect is loaded
-    kernels.start_ahead(PROJECT.notebooks / plan.stages[0].notebook)  # warms up while Prefect is loaded and starts
-    atexit.register(kernels.end_all)
-    use_running_server()
+    ensure_free(PROJECT)
+    leftovers.guard_this_process()
+    if not use_running_server():
+        start_temporary_server()  # it takes longest to come up
+    plan = make_plan(PROJECT, params, chosen, start, only)
+    from orchestrator import kernels
+
+    kernels.warm_up(plan.notebooks, cold=cold_kernels, withheld=plan.withheld)  # while Prefect is imported
     from orchestrator.flow import churn
 
-    state = churn(str(params), chosen, start, only, return_state=True)
+    try:
+        state = churn(str(params), chosen, start, only, cold_kernels, return_state=True)
+    except Exception:
+        raise
+    except BaseException:  # Ctrl-C, or what Prefect makes of SIGTERM
+        _complain("Interrupted.")
+        sys.exit(130)
     if not state.is_completed():
-        raise ChurnError(state.message or "The run did not complete.")
+        error = state.result(raise_on_failure=False)
+        raise error if isinstance(error, ChurnError) else ChurnError(state.message or "The run did not complete.")
     typer.echo(f"{state.message}. Reports: {PROJECT.outputs / 'index.html'}")
+
+
+@app.command()
+def check(
+    params: ParamsOption = Path("params.yaml"),
+    settings: SettingsOption = [],  # noqa: B006  (typer reads the default)
+    start: Annotated[str | None, typer.Option("--from", metavar="STAGE", help="As if a run started here.")] = None,
+    only: Annotated[str | None, typer.Option(metavar="STAGE", help="As if this stage ran alone.")] = None,
+) -> None:
+    """Check in a second all that can be checked without running: notebooks, parameters, sources, folders, disk.
+
+    A run checks the same before its first stage. Exit code: 0 nothing stands in the way of a run, 2 something does.
+    """
+    from orchestrator.preflight import examine
+
+    found = examine(PROJECT, params, parse_settings(settings), start, only)
+    is_plain = not sys.stdout.isatty() or "utf" not in sys.stdout.encoding.lower()
+    for line in found.lines("ok     ", "PROBLEM") if is_plain else found.lines("✓", "✗"):
+        typer.echo(line)
+    if found.problems:
+        raise typer.Exit(UsageError.exit_code)
 
 
 @app.command()
@@ -88,10 +125,11 @@ def serve(
     if (cron is None) == (interval is None):
         raise UsageError("Give either --cron or --interval.")
     make_plan(PROJECT, params, {})
+    leftovers.guard_this_process()
     with ensure_server() as api:
         from orchestrator.flow import serve as serve_flow
 
-        typer.echo(f"Prefect's UI: {api.removesuffix('/api')}")
+        typer.echo(f"Scheduled, until this command is stopped. Prefect's UI: {api.removesuffix('/api')}")
         serve_flow(params=str(params), cron=cron, interval=interval, timezone=timezone)
 
 
@@ -106,11 +144,11 @@ def parse_settings(settings: list[str]) -> dict[str, dict[str, Any]]:
         target, equals, value = text.partition("=")
         stage, dot, name = target.partition(".")
         if not (equals and dot and stage and name):
-            raise UsageError(f"--set {text!r}: expected STAGE.NAME=VALUE, such as validation.min_rows=100.")
+            raise UsageError(f"--set {target!r}: expected STAGE.NAME=VALUE, such as validation.min_rows=100.")
         try:
             chosen.setdefault(stage, {})[name] = YAML(typ="safe", pure=True).load(value)
-        except YAMLError:
-            raise UsageError(f"--set {text!r}: the value is not YAML.") from None
+        except (YAMLError, ValueError):
+            raise UsageError(f"--set {target}=…: the value is not YAML.") from None
     return chosen
 
 
@@ -127,14 +165,18 @@ def main() -> None:
 
 
 def _call(command: typer.Typer) -> None:
+    for name in ("SIGTERM", "SIGHUP"):  # the end of a service, or of a terminal, is an interruption like Ctrl-C
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.default_int_handler)
     try:
         command()
     except ChurnError as error:
-        Console(stderr=True, soft_wrap=True, highlight=False).print(str(error), markup=False, style="red")
+        _complain(str(error))
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        Console(stderr=True).print("Interrupted.", style="red")
-        sys.exit(130)
+
+
+def _complain(text: str) -> None:
+    Console(stderr=True, soft_wrap=True, highlight=False).print(text, markup=False, style="red")
 
 
 if __name__ == "__main__":

@@ -15,37 +15,45 @@ if __name__ == "__main__":  # before Prefect is imported: a wrong option is answ
 
     run_command()
 
+import asyncio
+import contextlib
 import json
 import logging
-import os
+import multiprocessing
 import shlex
+import signal
 import sys
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
+from importlib import import_module
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
-# Prefect reads its settings when it is imported. No usage statistics leave this machine; a busy one starts slowly.
-os.environ.setdefault("DO_NOT_TRACK", "1")
-os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
-os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "120")
+import notebooks.telemetry  # noqa: F401  (Prefect reads its settings when it is imported)
 
+# isort: split
 from prefect import Task, flow, get_run_logger, task
 from prefect.artifacts import create_link_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
+from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State
+from prefect.runner import Runner
 from prefect.runtime import deployment, flow_run, task_run
 from prefect.schedules import Cron, Interval
-from prefect.states import Completed, Failed
+from prefect.states import Completed, Crashed, Failed
 
-from orchestrator import kernels
+from orchestrator import kernels, leftovers, server
 from orchestrator import run as runs
 from orchestrator.errors import ChurnError, RunInProgressError, StageFailedError
 from orchestrator.lock import hold_checkout
-from orchestrator.mlflow_reports import log_reports
+from orchestrator.mlflow_runs import kill_unfinished, log_reports
 from orchestrator.paths import PROJECT
 from orchestrator.preflight import make_plan
-from orchestrator.record import StageRecord
+from orchestrator.record import RunRecord, RunStatus, StageRecord
+from orchestrator.recovery import recover
+from orchestrator.redaction import redact_logs, redactor_for
 from orchestrator.run import Run
 from orchestrator.stages import Stage, upstream_of
 
@@ -53,17 +61,19 @@ RETRY_DELAY_SECONDS = 3
 KERNELS_AHEAD = 2  # a kernel takes about 200 MB
 
 
-class _WithoutOwnTraceback(logging.Filter):
-    """Drops the traceback of an expected error: its message says all, and the notebook's own is in the report."""
+class _WithoutNoise(logging.Filter):
+    """Drops the traceback of an expected error, whose message says all, and links to a server that has no UI."""
 
     def filter(self, record: logging.LogRecord) -> bool:
+        if str(record.msg).startswith("View at ") and server.is_temporary():
+            return False
         if isinstance(record.exc_info, tuple) and isinstance(record.exc_info[1], ChurnError):
             record.exc_info = record.exc_text = None
         return True
 
 
 for _name in ("prefect.flow_runs", "prefect.task_runs"):
-    logging.getLogger(_name).addFilter(_WithoutOwnTraceback())
+    logging.getLogger(_name).addFilter(_WithoutNoise())
 
 
 class _LoggingListener:
@@ -95,13 +105,18 @@ def _may_pass(task: Task[Any, Any], task_run: Any, state: State[Any]) -> bool:
 def run_stage(run: Run, stage: Stage) -> dict[str, Any]:
     """Execute a stage's notebook, while the next ones' kernels warm up, and return what its summary recorded."""
     position = run.plan.stages.index(stage)
-    for near in run.plan.stages[position : position + 1 + KERNELS_AHEAD]:
-        kernels.start_ahead(run.plan.project.notebooks / near.notebook)
+    for near in run.plan.notebooks[position : position + 1 + KERNELS_AHEAD]:
+        kernels.start_ahead(near)
     try:
         entry = runs.run_stage(run, stage, task_run.run_count or 1, _LoggingListener())
     except StageFailedError:
         _publish_report(run, run.record.stage(stage.name))
         raise
+    except Exception as error:  # a fault of the orchestrator itself, whose message Prefect keeps
+        run.redactor.clean_error(error)
+        raise
+    if entry.reason:
+        get_run_logger().warning("%s: %s", entry.name, entry.reason)
     _publish_report(run, entry)
     _publish_results(run, entry)
     return entry.results
@@ -113,12 +128,23 @@ def churn(
     settings: Mapping[str, Mapping[str, Any]] | None = None,
     start: str | None = None,
     only: str | None = None,
+    cold_kernels: bool = False,
 ) -> State[Any]:
     """Run the stages in order; each starts only when the stages it reads from have completed."""
     logger = get_run_logger()
+    # What renders the reports takes a second to import; meanwhile the first stage runs.
+    threading.Thread(target=import_module, args=("orchestrator.html_report",), daemon=True).start()
     plan = make_plan(PROJECT, Path(params), settings or {}, start, only)
+    redact_logs(redactor_for(plan.params))
     try:
         with hold_checkout(PROJECT):
+            for killed in recover(PROJECT):
+                logger.warning("Run %s was killed; it is now recorded as crashed.", killed.run_id)
+                _mark_crashed(killed)
+            for note in plan.notes:
+                logger.warning("Note: %s", note)
+            leftovers.guard_this_process()
+            kernels.warm_up(plan.notebooks, cold=cold_kernels, withheld=plan.withheld)
             run = runs.begin(plan, shlex.join(sys.argv))
             run.record.prefect.flow_run_id = str(flow_run.id)
             logger.info("Run %s: %s", run.record.run_id, plan.params.name)
@@ -130,23 +156,51 @@ def churn(
         return Completed(name="Skipped", message=str(error))
 
 
+def _mark_crashed(record: RunRecord) -> None:
+    """Let Prefect's UI say of a run that was killed that it is over."""
+    with contextlib.suppress(Exception):  # another server may have it, or none
+        client = get_client(sync_client=True)
+        client.set_flow_run_state(UUID(record.prefect.flow_run_id), Crashed(message="The run was killed."), force=True)
+
+
 def _run_stages(run: Run) -> State[Any]:
     states: dict[str, State[Any]] = {}
+    status: RunStatus = "failed"
     try:
-        for stage in run.plan.stages:
-            states[stage.name] = _run_task(run, stage, states)
-    except BaseException:  # Ctrl-C, SIGTERM, or a fault of the orchestrator itself: the record must not say `running`
-        runs.end(run, "interrupted")
+        with _interrupted_by_sigterm():
+            for stage in run.plan.stages:
+                states[stage.name] = _run_task(run, stage, states)
+        failed = [state for state in states.values() if state.is_failed()]
+        status = "failed" if failed else "completed"
+    except Exception:
+        raise
+    except BaseException:  # Ctrl-C, SIGTERM
+        status = "interrupted"
         raise
     finally:
         kernels.end_all()
-    failed = [name for name, state in states.items() if state.is_failed()]
-    runs.end(run, "failed" if failed else "completed")
+        try:
+            runs.end(run, status)
+        finally:
+            kill_unfinished(run.plan.project, run.record, wait_seconds=2 if status == "interrupted" else 20)
     _log_reports(run)
     if failed:
-        error = states[failed[0]].result(raise_on_failure=False)
+        error = failed[0].result(raise_on_failure=False)
         return Failed(message=str(error), data=run.record.run_id)
     return Completed(message=f"Run {run.record.run_id} completed", data=run.record.run_id)
+
+
+@contextlib.contextmanager
+def _interrupted_by_sigterm() -> Iterator[None]:
+    """Let SIGTERM be an interruption like Ctrl-C: what Prefect raises instead gets lost inside an event loop's call."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    earlier = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, earlier)
 
 
 def _run_task(run: Run, stage: Stage, states: Mapping[str, State[Any]]) -> State[Any]:
@@ -172,7 +226,9 @@ def _log_reports(run: Run) -> None:
 
 def _publish_report(run: Run, entry: StageRecord) -> None:
     """Show the link to a stage's report, also of a failed one, as an artifact in Prefect's UI."""
-    page = run.folder / (entry.report_html or str(entry.report))
+    if not entry.report:
+        return
+    page = run.folder / (entry.report_html or entry.report)
     create_link_artifact(page.as_uri(), link_text=f"Report of {entry.name}", key=f"report-{_key(entry)}")
 
 
@@ -182,14 +238,27 @@ def _publish_results(run: Run, entry: StageRecord) -> None:
     create_table_artifact(results, f"results-{_key(entry)}")
     quality = run.plan.project.root / "data/validated/quality.json"
     if entry.name == "validation" and quality.exists():
-        create_table_artifact(json.loads(quality.read_text(encoding="utf-8"))["rules"], "quality")
+        rules = json.loads(quality.read_text(encoding="utf-8"))["rules"]
+        create_table_artifact(run.redactor.clean_tree(rules), "quality")
 
 
 def _key(entry: StageRecord) -> str:
     return entry.name.replace("_", "-")  # Prefect allows no underscore in the key of an artifact
 
 
+class _Runner(Runner):
+    """Prefect's, which at SIGTERM would wait for a run to end; this one interrupts it."""
+
+    def handle_sigterm(self, *_: Any) -> None:
+        for run in multiprocessing.active_children():
+            run.terminate()
+        raise KeyboardInterrupt
+
+
 def serve(params: str, cron: str | None, interval: float | None, timezone: str | None) -> None:
-    """Schedule the flow from this process, until it is stopped."""
+    """Schedule the flow from this process, until it is stopped; a run that goes on then is interrupted."""
     schedule = Cron(cron, timezone=timezone) if cron else Interval(timedelta(seconds=interval or 0), timezone=timezone)
-    churn.serve(name="scheduled", schedule=schedule, parameters={"params": params}, paused=False)
+    runner = _Runner(name="scheduled")
+    runner.add_flow(churn, name="scheduled", schedule=schedule, parameters={"params": params}, paused=False)
+    signal.signal(signal.SIGINT, runner.handle_sigterm)
+    asyncio.run(runner.start())

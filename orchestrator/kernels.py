@@ -1,15 +1,18 @@
 """One kernel a stage, started ahead: while a stage runs, the next one's kernel starts and does its notebook's imports.
 
-Most of a short stage is the start of its kernel and its imports, and that work waits for nothing.
+Most of a short stage is the start of its kernel and its imports, and that work waits for nothing. Where the platform
+can fork, a kernel is a fork of a process that has imported the packages already; elsewhere it is an ordinary one.
 """
 
 from __future__ import annotations
 
 import ast
 import contextlib
+import os
 import sys
 import tempfile
-from collections.abc import Iterator
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +20,8 @@ import nbformat
 from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.manager import AsyncKernelManager
 from jupyter_core.utils import run_sync
+
+from orchestrator.provisioner import ForkProvisioner, ForkServer, can_fork
 
 KERNEL_NAME = "python3"
 
@@ -34,6 +39,22 @@ class _Kernel:
 
 
 _ahead: dict[Path, _Kernel] = {}
+_servers: list[ForkServer] = []  # none or one
+_withheld: dict[Path, frozenset[str]] = {}
+
+
+def warm_up(
+    notebooks: Sequence[Path], *, cold: bool = False, withheld: Mapping[Path, frozenset[str]] | None = None
+) -> None:
+    """Start the first notebook's kernel, and what the kernels of the others will be forked from. Does not wait.
+
+    `withheld` names the environment variables that the kernel of a notebook is not given. With `cold`, and where the
+    platform cannot fork, all kernels are ordinary processes.
+    """
+    _withheld.update(withheld or {})
+    if not (_servers or cold) and can_fork(AsyncKernelManager(kernel_name=KERNEL_NAME).kernel_spec):
+        _servers.append(ForkServer(notebooks, _environment(frozenset().union(*_withheld.values()))))
+    start_ahead(notebooks[0])
 
 
 def start_ahead(notebook: Path) -> None:
@@ -52,6 +73,8 @@ def kernel_for(notebook: Path) -> Iterator[AsyncKernelManager]:
         _end(kernel)  # it has imported code that was edited since
         kernel = None
     kernel = kernel or _start(notebook)
+    if isinstance(kernel.manager.provisioner, ForkProvisioner):
+        kernel.manager.provisioner.hurry()
     try:
         yield kernel.manager
     finally:
@@ -59,9 +82,11 @@ def kernel_for(notebook: Path) -> Iterator[AsyncKernelManager]:
 
 
 def end_all() -> None:
-    """End the kernels that were started ahead and not used."""
+    """End the kernels that were started ahead and not used, and the process that forks them."""
     while _ahead:
         _end(_ahead.popitem()[1])
+    while _servers:
+        _servers.pop().close()
 
 
 def _start(notebook: Path) -> _Kernel:
@@ -71,16 +96,27 @@ def _start(notebook: Path) -> _Kernel:
     if sys.platform != "win32":
         # TCP ports are open to every local user, unencrypted, and can be taken between choosing and binding.
         manager.transport, manager.ip = "ipc", f"{sockets.name}/kernel"
-    run_sync(manager.start_kernel)(cwd=str(notebook.parent))
+    if _servers:
+        manager.kernel_id = str(uuid.uuid4())
+        forked = ForkProvisioner(kernel_id=manager.kernel_id, kernel_spec=manager.kernel_spec, parent=manager)
+        forked.server, forked.notebook, manager.provisioner = _servers[0], notebook, forked
+    run_sync(manager.start_kernel)(cwd=str(notebook.parent), env=_environment(_withheld.get(notebook, frozenset())))
     warmer = BlockingKernelClient()
     warmer.load_connection_info(manager.get_connection_info())
     warmer.start_channels(iopub=False, stdin=False, hb=False, control=False)
     return _Kernel(manager, warmer, sockets, code)
 
 
+def _environment(without: frozenset[str]) -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name not in without}
+
+
 def _end(kernel: _Kernel) -> None:
     kernel.warmer.stop_channels()
-    run_sync(kernel.manager.shutdown_kernel)(now=True)
+    if kernel.manager.provisioner:  # `shutdown_kernel` would look only ten times a second whether it has ended
+        run_sync(kernel.manager.provisioner.kill)()
+        run_sync(kernel.manager.provisioner.wait)()
+    run_sync(kernel.manager.cleanup_resources)()
     kernel.sockets.cleanup()
 
 

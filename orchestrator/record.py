@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import json
 import os
@@ -13,7 +14,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from notebooks.params import suggest
-from orchestrator.errors import UsageError
+from orchestrator.errors import ChurnError, UsageError
 from orchestrator.paths import Project
 
 RunStatus = Literal["running", "completed", "failed", "interrupted", "crashed"]
@@ -122,23 +123,44 @@ def new_run_id() -> str:
     return f"{now():%Y-%m-%d-%H%M%S}-{secrets.token_hex(2)}"
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that a reader, and a crash, find the old content or the new, never a part."""
+class WriteError(ChurnError):
+    """A file of a run cannot be written; what was there before is untouched."""
+
+
+def write_atomically(path: Path, content: bytes, *, durable: bool = True) -> None:
+    """Write a file so that a reader, and a crash, find the old content or the new, never a part.
+
+    `durable` waits until the disk has it, so that a power failure cannot undo what the run builds on.
+
+    Raises:
+        WriteError: it cannot be written: the disk is full, or the folder is read-only.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as file:
             file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
         temporary.replace(path)
+    except OSError as error:
+        raise WriteError(f"{error.strerror or error} on {path.parent}: {path.name} cannot be written.") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def write_record(project: Project, record: RunRecord) -> None:
-    """Write a run's `run.json`."""
+    """Write a run's `run.json`.
+
+    Raises:
+        WriteError: it cannot be written.
+    """
     folder = project.runs / record.run_id
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise WriteError(f"{error.strerror or error} on {folder.parent}: the run's folder cannot be made.") from error
     text = json.dumps(record.model_dump(mode="json"), indent=2, allow_nan=False)
     write_atomically(folder / "run.json", text.encode() + b"\n")
 

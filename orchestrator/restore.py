@@ -5,7 +5,6 @@ DVC checks out a corrupt cache object without a word, so each object's hash is c
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from dvc_data.hashfile.checkout import checkout
 from dvc_data.hashfile.hash_info import HashInfo
 from dvc_objects.fs.local import LocalFileSystem
 
+from notebooks.dataset_folders import new_dataset
 from notebooks.dataset_versions import open_repo
 from orchestrator.errors import RestoreError
 from orchestrator.fingerprint import measure
@@ -100,13 +100,10 @@ def _set_aside(repo: Any, md5: str) -> None:
 
 def _put_in_place(repo: Any, target: Path, md5: str) -> None:
     """Check a dataset out beside its place, verify it, and let it take its place."""
-    partial = target.with_name(f".{target.name}.restoring")
-    shutil.rmtree(partial, ignore_errors=True)
     cache = repo.cache.local
-    checkout(str(partial), LocalFileSystem(), load(cache, HashInfo("md5", md5)), cache, force=True, quiet=True)
-    if (actual := measure(partial).md5) != md5:
-        raise RestoreError(
-            f"{target} came back with the hash {actual}, expected {md5}; what lies there was not touched."
-        )
-    shutil.rmtree(target, ignore_errors=True)
-    partial.rename(target)
+    with new_dataset(target) as partial:
+        checkout(str(partial), LocalFileSystem(), load(cache, HashInfo("md5", md5)), cache, force=True, quiet=True)
+        if (actual := measure(partial).md5) != md5:
+            raise RestoreError(
+                f"{target} came back with the hash {actual}, expected {md5}; what lies there was not touched."
+            )

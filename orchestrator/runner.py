@@ -2,108 +2,135 @@
 
 from __future__ import annotations
 
-import re
+import asyncio
+import logging
 import time
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from queue import Empty
+from typing import Any
 
+import nbformat
 from jupyter_client.manager import AsyncKernelManager
+from jupyter_core.utils import ensure_async, ensure_event_loop, run_sync
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import NBClientEngine, papermill_engines
-from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 
+from orchestrator.execution import Execution
 from orchestrator.kernels import KERNEL_NAME, kernel_for
-from orchestrator.record import FailedCell, StageStatus
+from orchestrator.outputs import join_streams
+from orchestrator.progress import EndedEarlyError, Listener, Progress
 from orchestrator.redaction import Redactor
 
 SUMMARY_TYPE = "application/vnd.churn.summary+json"  # written by notebooks/stagekit.py
+STARTUP_LIMIT = 120  # seconds until a kernel answers
+MESSAGES_WAITING = 100_000  # beyond ZeroMQ's own 1,000, it drops what a cell prints faster than it is read
 
-_HEADING = re.compile(r"^#{1,6}\s+(.+?)\s*$", re.MULTILINE)
-# Errors that a notebook raises and that trying again cannot mend: a gate, wrong parameters, a source that said no.
-_FINAL_ERRORS = {"GateError", "ParameterError", "SourceRefused"}
+# Executed in the kernel before anyone listens: its socket keeps as many messages waiting as ours, which it learns only
+# when it is bound anew. A dropped message is lost output, or a cell that seems never to end.
+_WIDEN = f"""exec('''
+import threading
+from ipykernel.kernelapp import IPKernelApp
 
+def widen():
+    try:
+        address = thread.socket.last_endpoint
+        thread.socket.unbind(address)
+        thread.socket.sndhwm = {MESSAGES_WAITING}
+        thread.socket.bind(address)
+    finally:
+        done.set()
 
-class Listener(Protocol):
-    """Hears what a notebook does while it runs."""
+thread, done = IPKernelApp.instance().iopub_thread, threading.Event()
+thread.schedule(widen)
+done.wait(5)
+''', {{}})"""
 
-    def cell_started(self, number: int, total: int, heading: str) -> None:
-        """A code cell starts: the `number`-th of `total`, under this heading."""
-
-    def text_printed(self, line: str) -> None:
-        """A cell printed a line."""
-
-
-@dataclass
-class Execution:
-    """What happened to one notebook; `notebook` is the report, as far as it came."""
-
-    notebook: NotebookNode
-    status: StageStatus = "completed"
-    failed_cell: FailedCell | None = None
-    error_name: str = ""
-    cells_not_run: int = 0
-    results: dict[str, float | int | str] = field(default_factory=dict)
-
-    @property
-    def may_pass(self) -> bool:
-        """Whether the failure could be gone on a second try."""
-        return self.error_name not in _FINAL_ERRORS and self.status == "failed"
-
-
-@dataclass
-class _Progress:
-    """Where an execution is: `index` counts all cells of the notebook, `number` only those with code, from 1."""
-
-    notebook: NotebookNode
-    listener: Listener
-    redactor: Redactor
-    deadline: float
-    index: int = -1
-    number: int = 0
-    line: str = ""
-
-    def start_cell(self, cell: NotebookNode, cell_index: int) -> None:
-        self.index = cell_index
-        if _is_code(cell):
-            self.number += 1
-            total = sum(_is_code(other) for other in self.notebook.cells)
-            self.listener.cell_started(self.number, total, heading_above(self.notebook, cell_index))
-
-    def finish_cell(self, cell: NotebookNode, cell_index: int, execute_reply: dict[str, Any]) -> None:
-        self.flush()
-        if any(item.get("source") == "ask_exit" for item in execute_reply["content"].get("payload", [])):
-            raise _EndedEarlyError
-
-    def hear(self, text: str) -> None:
-        *lines, self.line = (self.line + text).split("\n")
-        for line in filter(str.strip, lines):
-            self.listener.text_printed(self.redactor.clean(line.rsplit("\r", 1)[-1]))
-
-    def flush(self) -> None:
-        if self.line:
-            self.hear("\n")
-
-    def seconds_left(self, cell: NotebookNode) -> int:
-        return max(1, round(self.deadline - time.monotonic()))
-
-
-class _EndedEarlyError(Exception):
-    """A cell asked the kernel to exit."""
+# nbclient and asyncio log each interrupted, dead or late kernel as an error; the execution says so in one line.
+_log = logging.getLogger(__name__)
+_quiet_log = logging.getLogger(f"{__name__}.nbclient")
+_quiet_log.setLevel(logging.CRITICAL)
 
 
 class _Client(PapermillNotebookClient):  # type: ignore[misc]
-    """Papermill's client that passes on what cells print."""
+    """Papermill's client in a kernel that runs already; it passes on what cells put out, capped and without secrets."""
 
-    progress: _Progress
+    progress: Progress
+
+    async def async_start_new_kernel_client(self) -> Any:
+        """Connect, and wait until what the kernel publishes arrives: nbclient's own wait ends with an idle 0.2 s."""
+        self.kc = self.km.client()
+        self.kc.context.rcvhwm = MESSAGES_WAITING
+        self.kc.start_channels(iopub=False, stdin=False, hb=False, control=False)
+        request = self.kc.execute(_WIDEN, silent=True)
+        await self._wait_for(self.kc.shell_channel, lambda msg: msg["parent_header"].get("msg_id") == request)
+        self.kc.iopub_channel.start()
+        await self._wait_for(self.kc.iopub_channel, lambda msg: True)  # its welcome
+        self.progress.start_clock()
+        return self.kc
+
+    async def _wait_for(self, channel: Any, is_expected: Callable[[dict[str, Any]], bool]) -> None:
+        deadline = time.monotonic() + STARTUP_LIMIT
+        while time.monotonic() < deadline:
+            try:
+                if is_expected(await ensure_async(channel.get_msg(timeout=1))):
+                    return
+            except Empty:
+                await self._async_check_alive()
+                self.kc.kernel_info()  # which makes a kernel without a welcome publish something
+        raise TimeoutError(f"no answer within {STARTUP_LIMIT} s")
+
+    start_new_kernel_client = run_sync(async_start_new_kernel_client)
+
+    def execute(self, **_: Any) -> NotebookNode:
+        """Run all cells; the kernel itself is ended by the one who gave it."""
+        self.reset_execution_trackers()
+        try:
+            self.start_new_kernel_client()
+            self.papermill_execute_cells()
+            reply = self.wait_for_reply(self.kc.kernel_info())
+            self.nb.metadata["language_info"] = reply["content"]["language_info"]
+            self.set_widgets_metadata()
+        finally:
+            self._disconnect()
+        return self.nb
 
     def process_message(self, msg: dict[str, Any], cell: NotebookNode, cell_index: int) -> NotebookNode | None:
-        if msg["msg_type"] == "stream":
-            self.progress.hear(msg["content"]["text"])
+        content, outputs, kind = msg["content"], self.progress.outputs, msg["msg_type"]
+        if outputs and kind == "stream":
+            content["text"] = outputs.take_text(content["name"], content["text"])
+        elif outputs and kind in ("display_data", "execute_result", "update_display_data"):
+            content["data"] = outputs.take_data(content["data"], is_update=kind == "update_display_data")
+        elif outputs and kind == "error":
+            msg["content"] = outputs.take_error(content)
+        elif outputs and kind == "clear_output":
+            outputs.clear()
+        if kind != "status":
+            self.progress.note_change()
+        if kind == "stream" and not content["text"]:
+            return None
         return super().process_message(msg, cell, cell_index)
+
+    def output(self, outs: list[NotebookNode], *args: Any) -> NotebookNode | None:
+        added = super().output(outs, *args)
+        join_streams(outs)
+        return added
+
+    def _disconnect(self) -> None:
+        """Drop what an interruption left waiting, which else would wake up, and complain, when the loop runs again."""
+        loop = ensure_event_loop()
+        left = [] if loop.is_running() else asyncio.all_tasks(loop)
+        for task in left:
+            task.cancel()
+        if left:
+            loop.run_until_complete(asyncio.wait(left, timeout=1))
+        if self.kc is not None:
+            self.kc.shell_channel.stop()
+            self.kc.iopub_channel.stop()
+            self.kc = None
 
 
 class _StageEngine(NBClientEngine):  # type: ignore[misc]
@@ -111,96 +138,124 @@ class _StageEngine(NBClientEngine):  # type: ignore[misc]
 
     @classmethod
     def execute_managed_notebook(
-        cls, nb_man: Any, kernel_name: str, *, progress: _Progress, manager: AsyncKernelManager, **_: Any
+        cls, nb_man: Any, kernel_name: str, *, progress: Progress, manager: AsyncKernelManager, **_: Any
     ) -> None:
         client = _Client(
             nb_man,
             km=manager,
             kernel_name=kernel_name,
-            startup_timeout=120,
+            log=_quiet_log,
             timeout_func=progress.seconds_left,
-            shutdown_kernel="immediate",
+            iopub_timeout=round(progress.time_limit) + 60,  # much output takes long to read
             on_cell_start=progress.start_cell,
             on_cell_executed=progress.finish_cell,
         )
         client.progress = progress
-        client.execute(cleanup_kc=True)
+        client.execute()
 
 
 papermill_engines.register("stage", _StageEngine)
 
 
 def execute_notebook(
-    path: Path, parameters: dict[str, Any], *, time_limit: float, listener: Listener, redactor: Redactor
+    path: Path,
+    content: bytes,
+    parameters: dict[str, Any],
+    *,
+    time_limit: float,
+    listener: Listener,
+    redactor: Redactor,
+    beside: Path,
+    save: Callable[[Execution], None],
 ) -> Execution:
-    """Run a notebook in a kernel of its own, in the notebook's folder; `time_limit` in seconds is for all cells.
+    """Run a notebook in a kernel of its own, in the folder of `path`, from which `content` was read.
+
+    `time_limit` in seconds is for all cells. `save` is called with the execution so far, about a second
+    after each change; the whole text of capped outputs is written beside the path `beside`, under its name.
 
     Never raises for what a cell does: the execution says how the notebook ended, an interruption too.
     """
-    notebook = load_notebook_node(str(path))
-    if parameters:
-        notebook = parameterize_notebook(notebook, parameters, kernel_name=KERNEL_NAME)
-    progress = _Progress(notebook, listener, redactor, deadline=time.monotonic() + time_limit)
-    execution = Execution(notebook)
+    execution = Execution(_read_notebook(content))
+    progress = Progress(execution, beside, listener, redactor, time_limit, save)
     try:
-        with kernel_for(path) as manager:
-            papermill_engines.execute_notebook_with_engine(
-                "stage", notebook, KERNEL_NAME, progress=progress, manager=manager, progress_bar=False
-            )
-        _find_error(execution, progress)
-    except KeyboardInterrupt:
-        _fail(execution, progress, "interrupted", "KeyboardInterrupt", "interrupted from outside")
-    except DeadKernelError:
-        _fail(execution, progress, "failed", "DeadKernelError", "the kernel died (likely out of memory)")
-    except CellTimeoutError:
-        _fail(
-            execution, progress, "timed_out", "CellTimeoutError", f"the stage passed its time limit, {time_limit:g} s"
-        )
-    except _EndedEarlyError:
-        _fail(execution, progress, "failed", "SystemExit", f"ended early at cell {progress.number}")
-    except Exception as error:  # the kernel did not start, or spoke nonsense: a failure like another, with a report
-        _fail(execution, progress, "failed", type(error).__name__, redactor.clean(f"{type(error).__name__}: {error}"))
-    redactor.clean_outputs(notebook)
-    execution.results = _read_results(notebook)
+        if parameters:
+            execution.notebook = parameterize_notebook(execution.notebook, parameters, kernel_name=KERNEL_NAME)
+        progress.save_now()
+        _run_cells(path, progress)
+    except BaseException as error:
+        _record_end(progress, error)
+    progress.stop_saving()
+    progress.finish_outputs()
+    redactor.clean_outputs(execution.notebook)
+    if execution.status == "running":
+        execution.status = "completed"
+    _read_results(execution)
     return execution
 
 
-def _find_error(execution: Execution, progress: _Progress) -> None:
-    """Take over the error that a cell raised, if one did."""
-    for output in execution.notebook.cells[progress.index].get("outputs", []):
-        if output.output_type == "error":
-            message = progress.redactor.clean(f"{output.ename}: {output.evalue}")
-            if output.ename == "SystemExit":  # also of `sys.exit(0)`: the cells behind it did not run
-                message = f"ended early at cell {progress.number} ({message})"
-            _fail(execution, progress, "failed", output.ename, message)
+def _run_cells(path: Path, progress: Progress) -> None:
+    ensure_event_loop().set_exception_handler(_log_quietly)
+    with kernel_for(path) as manager:
+        papermill_engines.execute_notebook_with_engine(
+            "stage",
+            progress.execution.notebook,
+            KERNEL_NAME,
+            progress=progress,
+            manager=manager,
+            progress_bar=False,
+            autosave_cell_every=0,
+        )
 
 
-def _fail(execution: Execution, progress: _Progress, status: StageStatus, name: str, error: str) -> None:
-    progress.flush()
-    cells = execution.notebook.cells
-    index = max(progress.index, 0)
-    execution.status, execution.error_name = status, name
-    execution.failed_cell = FailedCell(index=index, source=cells[index].source, error=error)
-    execution.cells_not_run = sum(_is_code(cell) for cell in cells[index + 1 :])
+def _log_quietly(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Keep the tasks that an interruption broke off out of the log."""
+    _log.debug("%s", context["message"], exc_info=context.get("exception"))
 
 
-def _read_results(notebook: NotebookNode) -> dict[str, float | int | str]:
-    """Return what the last summary cell recorded."""
-    for cell in reversed(notebook.cells):
-        for output in cell.get("outputs", []):
-            if SUMMARY_TYPE in output.get("data", {}):
-                return dict(output.data[SUMMARY_TYPE])
-    return {}
+def _record_end(progress: Progress, error: BaseException) -> None:
+    """Put down why the cells did not all run."""
+    execution = progress.execution
+    if execution.status != "running":  # a cell has failed already, and says more than what came after it
+        execution.interruption = None if isinstance(error, Exception) else error
+        return
+    name, message = type(error).__name__, progress.redactor.clean(f"{type(error).__name__}: {error}")
+    if not isinstance(error, Exception):  # Ctrl-C, or SIGTERM in one of its shapes
+        execution.interruption = error
+        execution.fail("interrupted", name, "interrupted from outside")
+    elif isinstance(error, EndedEarlyError):
+        execution.fail("failed", "SystemExit", "the cell ended Python")
+    elif isinstance(error, CellTimeoutError):
+        execution.fail("timed_out", name, f"the stage passed its time limit, {progress.time_limit:g} s")
+    elif not progress.kernel_answered:
+        execution.fail("failed", "KernelNotStarted", f"the kernel did not start ({message})")
+    elif isinstance(error, DeadKernelError):
+        execution.fail("failed", name, "the kernel died (likely out of memory)")
+    else:  # the kernel spoke nonsense: a failure like another, with a report
+        execution.fail("failed", name, message)
 
 
-def heading_above(notebook: NotebookNode, index: int) -> str:
-    """Return the text of the nearest heading above a cell, or an empty text."""
-    for cell in reversed(notebook.cells[:index]):
-        headings = _HEADING.findall(cell.source) if cell.cell_type == "markdown" else []
-        if headings:
-            return str(headings[-1])
-    return ""
+def _read_notebook(content: bytes) -> NotebookNode:
+    """Parse a notebook, with the metadata that Papermill expects to find."""
+    notebook = nbformat.reads(content.decode(), as_version=4)
+    notebook = nbformat.v4.upgrade(notebook) or notebook
+    notebook.metadata.setdefault("papermill", NotebookNode())
+    for cell in notebook.cells:
+        cell.metadata.setdefault("tags", [])
+        cell.metadata.setdefault("papermill", NotebookNode())
+        if cell.cell_type == "code":  # of an earlier execution
+            cell.outputs, cell.execution_count = [], None
+    return notebook
 
 
-def _is_code(cell: NotebookNode) -> bool:
-    return bool(cell.cell_type == "code" and cell.source.strip())
+def _read_results(execution: Execution) -> None:
+    """Take over what the last summary cell recorded; JSON has no NaN, and the record takes only numbers and texts."""
+    summaries = (
+        output.data[SUMMARY_TYPE]
+        for cell in reversed(execution.notebook.cells)
+        for output in cell.get("outputs", [])
+        if SUMMARY_TYPE in output.get("data", {})
+    )
+    summary = dict(next(summaries, {}))
+    execution.results = {name: value for name, value in summary.items() if isinstance(value, (int, float, str))}
+    for name in summary.keys() - execution.results.keys():
+        execution.warnings.append(f"the summary's {name} is {summary[name]!r}, neither number nor text; left out")

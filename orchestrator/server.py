@@ -1,32 +1,90 @@
-"""The Prefect server that runs talk to: the one that is there, or, for schedules, one of our own."""
+"""The Prefect server that runs talk to: the one that is there, or one of our own, for one run or for a schedule."""
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import subprocess
 import sys
 import time
+import tomllib
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
-from orchestrator.errors import ChurnError
+from orchestrator.errors import ChurnError, UsageError
 
 DEFAULT_API = "http://127.0.0.1:4200/api"  # where `prefect server start` listens
 
+_temporary: list[str] = []  # none or one
+_ROOT = Path(__file__).parent.parent
 _SECONDS_TO_START = 120
 _SECONDS_TO_END = 15
+_SECONDS_TO_ANSWER = 3
 
 
 def use_running_server() -> str | None:
-    """Let Prefect use the server that PREFECT_API_URL names, or one that listens at Prefect's own address, if any.
+    """Let Prefect use the server that its settings name, or one that listens at Prefect's own address, if any.
 
     Has to be called before Prefect is imported. Returns the server's API address.
+
+    Raises:
+        UsageError: the server that the settings name cannot be reached.
     """
-    if "PREFECT_API_URL" not in os.environ and _answers(DEFAULT_API):
-        os.environ["PREFECT_API_URL"] = DEFAULT_API
-    return os.environ.get("PREFECT_API_URL")
+    api, setting = _configured_api()
+    if api is None:
+        if _answers(DEFAULT_API):
+            os.environ["PREFECT_API_URL"] = api = DEFAULT_API
+    elif not _answers(api):
+        raise UsageError(
+            f"The Prefect server {api} ({setting}) does not answer. "
+            "Start it, with `prefect server start` if it is on this machine, or take the setting away: "
+            "a run then starts a server of its own."
+        )
+    return api
+
+
+def start_temporary_server() -> None:
+    """Start a server that ends with this process, and let Prefect use it. Does not wait until it is ready.
+
+    Has to be called before Prefect is imported.
+
+    Raises:
+        ChurnError: the server does not start.
+    """
+    command = [sys.executable, "-m", "orchestrator.temporary_server"]
+    server = subprocess.Popen(command, cwd=_ROOT, stdout=subprocess.PIPE, start_new_session=True, text=True)
+    atexit.register(_end, server)
+    assert server.stdout
+    address = server.stdout.readline().strip()
+    if not address:
+        raise ChurnError("Prefect's temporary server did not start: see the messages above.")
+    os.environ["PREFECT_API_URL"] = address
+    _temporary.append(address)
+
+
+def is_temporary() -> bool:
+    """Whether Prefect uses the server that this process started for itself; it has no UI."""
+    return os.environ.get("PREFECT_API_URL") in _temporary
+
+
+def _configured_api() -> tuple[str | None, str]:
+    """Return the address that Prefect's settings name, and where; asking Prefect itself would take seconds."""
+    if api := os.environ.get("PREFECT_API_URL"):
+        return api, "PREFECT_API_URL"
+    file = Path(
+        os.environ.get("PREFECT_PROFILES_PATH") or Path(os.environ.get("PREFECT_HOME", "~/.prefect"), "profiles.toml")
+    )
+    try:
+        content = tomllib.loads(file.expanduser().read_text(encoding="utf-8"))
+    except (OSError, tomllib.TOMLDecodeError):  # Prefect itself tells of a broken one
+        return None, ""
+    name = os.environ.get("PREFECT_PROFILE") or content.get("active", "")
+    profile = content.get("profiles", {}).get(name, {"PREFECT_API_URL": DEFAULT_API} if name == "local" else {})
+    return profile.get("PREFECT_API_URL"), f"profile {name!r} of {file}"
 
 
 @contextlib.contextmanager
@@ -49,11 +107,15 @@ def ensure_server() -> Iterator[str]:
         os.environ["PREFECT_API_URL"] = DEFAULT_API
         yield DEFAULT_API
     finally:
-        server.terminate()
-        try:
-            server.wait(_SECONDS_TO_END)
-        except subprocess.TimeoutExpired:
-            server.kill()
+        _end(server)
+
+
+def _end(server: subprocess.Popen[Any]) -> None:
+    server.terminate()
+    try:
+        server.wait(_SECONDS_TO_END)
+    except subprocess.TimeoutExpired:
+        server.kill()
 
 
 def _wait_for(server: subprocess.Popen[bytes]) -> None:
@@ -66,7 +128,9 @@ def _wait_for(server: subprocess.Popen[bytes]) -> None:
 
 def _answers(api: str) -> bool:
     try:
-        with urllib.request.urlopen(f"{api}/health", timeout=1) as answer:
-            return bool(answer.status == 200)
-    except (urllib.error.URLError, OSError):
+        with urllib.request.urlopen(f"{api}/health", timeout=_SECONDS_TO_ANSWER):
+            return True
+    except urllib.error.HTTPError as answer:
+        return answer.code in (401, 403)  # it is there, and asks for the key that Prefect has
+    except (urllib.error.URLError, OSError, ValueError):
         return False

@@ -17,6 +17,7 @@ class Stage:
     reads: tuple[str, ...]
     writes: tuple[str, ...]
     time_limit: int = 3600
+    needs_secrets: bool = False  # it is given the secret variables of the sources
 
     @property
     def report_name(self) -> str:
@@ -28,11 +29,12 @@ DATASETS = ("data/raw", "data/validated", "data/prepared", "data/features")
 POINTERS = tuple(f"{dataset}.dvc" for dataset in DATASETS)
 
 STAGES = (
-    Stage("ingestion", "01_ingestion.ipynb", reads=(), writes=("data/raw",)),
+    Stage("ingestion", "01_ingestion.ipynb", reads=(), writes=("data/raw",), needs_secrets=True),
     Stage("validation", "02_validation.ipynb", reads=("data/raw",), writes=("data/validated",)),
     Stage("preparation", "03_preparation.ipynb", reads=("data/validated",), writes=("data/prepared",)),
     Stage("transformation", "04_transformation.ipynb", reads=("data/prepared",), writes=("data/features",)),
-    Stage("versioning", "05_versioning.ipynb", reads=DATASETS, writes=POINTERS),
+    # A source and the remote that datasets are pushed to may share their credentials.
+    Stage("versioning", "05_versioning.ipynb", reads=DATASETS, writes=POINTERS, needs_secrets=True),
     Stage("model_building", "06_model_building.ipynb", reads=("data/features", *POINTERS), writes=()),
 )
 STAGE_NAMES = [stage.name for stage in STAGES]

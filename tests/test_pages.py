@@ -6,11 +6,34 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from conftest import read_run, run_flow, write_notebook
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from playwright.sync_api import Page, sync_playwright
 
+from orchestrator.execution import Execution
+from orchestrator.record import StageRecord
+from orchestrator.report import compose, write_html
+
 pytestmark = pytest.mark.e2e
+
+TYPES = ("text/html", "text/markdown", "image/svg+xml", "application/javascript", "text/vnd.mermaid", "text/latex")
+HOSTILE = [
+    "<script>window.ran = 1; alert(1)</script>",
+    "window.ran = 2",
+    "<img src=x onerror='window.ran = 3'>",
+    "<a href='javascript:window.ran = 4'>click</a>",
+    "<iframe srcdoc='<script>parent.ran = 5</script>'></iframe><iframe src='http://192.0.2.1/'></iframe>",
+    "<meta http-equiv=refresh content='0;url=http://192.0.2.1/'>",
+    "<svg xmlns='http://www.w3.org/2000/svg' onload='window.ran = 6'><script>window.ran = 7</script></svg>",
+    "<img src='http://192.0.2.1/a.png'><link rel=stylesheet href='http://192.0.2.1/a.css'>",
+    "<p style=\"background: url('http://192.0.2.1/b.png')\">text</p>",
+    "<style>@import 'http://192.0.2.1/c.css'; .celltag_run-banner { display: none }</style>",
+    "<details open ontoggle='window.ran = 8'><summary>x</summary></details>",
+    "</div></div></main><script>window.ran = 9</script>",
+]
+PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 
 
 @pytest.fixture
@@ -26,6 +49,21 @@ def page() -> Iterator[Page]:
         browser.close()
 
 
+def watch(page: Page) -> tuple[list[str], list[str]]:
+    """Return two lists that take what a page asks for, and what happens in it: messages and dialogs."""
+    requests: list[str] = []
+    events: list[str] = []
+    page.on("request", lambda request: requests.append(request.url))
+    page.on("console", lambda message: events.append(message.text))
+    page.on("dialog", lambda dialog: (events.append(dialog.message), dialog.dismiss()))
+    return requests, events
+
+
+def from_elsewhere(requests: list[str]) -> list[str]:
+    """Return the requests that left the disk."""
+    return [url for url in requests if not url.startswith(("file:", "data:"))]
+
+
 def test_the_front_page_leads_to_the_failed_cell_offline(
     tiny_project: Path, prefect_api: dict[str, str], page: Page
 ) -> None:
@@ -33,10 +71,7 @@ def test_the_front_page_leads_to_the_failed_cell_offline(
     cells = [*(f"print({number})\n" * 30 for number in range(10)), "raise ValueError('<b>`no` &amp; bold</b>')"]
     write_notebook(tiny_project / "notebooks/01_ingestion.ipynb", "ingestion", cells)
     assert run_flow(tiny_project, "--only", "ingestion", env=prefect_api).returncode == 1
-    requests: list[str] = []
-    messages: list[str] = []
-    page.on("request", lambda request: requests.append(request.url))
-    page.on("console", lambda message: messages.append(message.text))
+    requests, events = watch(page)
     page.goto((tiny_project / "outputs/index.html").as_uri())
     assert read_run(tiny_project).run_id in page.inner_text("main")
     page.click("text=ingestion")
@@ -47,5 +82,49 @@ def test_the_front_page_leads_to_the_failed_cell_offline(
     mark = page.get_by_text("Failed in the next cell").bounding_box()
     assert mark is not None
     assert -50 < mark["y"] < 720
-    assert [url for url in requests if not url.startswith(("file:", "data:"))] == []
-    assert messages == []
+    assert page.locator(".cell-failed").count() == 1
+    assert page.locator(".cell-not_run").count() == 1
+    assert from_elsewhere(requests) == []
+    assert events == []
+
+
+def test_nothing_that_a_notebook_holds_runs_or_loads(tmp_path: Path, page: Page) -> None:
+    """Hostile outputs and texts neither run nor load anything, and the report's own banner stays in sight."""
+    outputs = [new_output("display_data", data={kind: markup}) for kind in TYPES for markup in HOSTILE]
+    cells = [new_code_cell("1", outputs=outputs), *(new_markdown_cell(markup) for markup in HOSTILE)]
+    execution = Execution(new_notebook(cells=cells), status="completed", position=len(cells))
+    entry = StageRecord(name="ingestion", notebook="notebooks/01_ingestion.ipynb")
+    write_html(compose(execution, "a-run", entry)[0], tmp_path / "report.html")
+    requests, events = watch(page)
+    page.goto((tmp_path / "report.html").as_uri())
+    for link in page.locator("a").all():
+        link.dispatch_event("click")
+    page.wait_for_timeout(500)
+    assert page.evaluate("window.ran") is None
+    assert page.url.startswith((tmp_path / "report.html").as_uri())
+    assert page.locator(".celltag_run-banner").is_visible()
+    assert from_elsewhere(requests) == []
+    assert events == []
+
+
+def test_an_ordinary_report_shows_tables_colours_and_plots(tmp_path: Path, page: Page) -> None:
+    """Tables keep their cells and a Styler its colours, images appear, and the policy has nothing to complain of."""
+    frame = pd.DataFrame({"a": [1, 2], "b": [3, 4]})
+    styled = frame.style.map(lambda _: "background-color: rgb(8, 48, 107)")
+    drawing = "<svg xmlns='http://www.w3.org/2000/svg' width='20' height='20'><rect width='9' height='9'/></svg>"
+    data = [
+        {"text/html": frame.to_html()},
+        {"text/html": styled.to_html()},
+        {"image/png": PIXEL},
+        {"image/svg+xml": drawing},
+    ]
+    outputs = [new_output("display_data", data=one) for one in data]
+    write_html(new_notebook(cells=[new_code_cell("1", outputs=outputs)]), tmp_path / "report.html")
+    requests, events = watch(page)
+    page.goto((tmp_path / "report.html").as_uri())
+    assert page.locator("table").first.inner_text().split() == ["a", "b", "0", "1", "3", "1", "2", "4"]
+    colour = "getComputedStyle(document.querySelectorAll('table')[1].querySelector('td')).backgroundColor"
+    assert page.evaluate(colour) == "rgb(8, 48, 107)"
+    assert page.evaluate("[...document.images].map(image => image.complete && image.naturalWidth)") == [1, 20]
+    assert from_elsewhere(requests) == []
+    assert events == []

@@ -14,6 +14,7 @@ from orchestrator.cli import parse_settings
 from orchestrator.errors import UsageError
 from orchestrator.paths import Project
 from orchestrator.preflight import Plan, declared_parameters, make_plan
+from orchestrator.stages import STAGES
 
 
 def plan(root: Path, settings: dict[str, dict[str, object]] | None = None, **options: str) -> Plan:
@@ -89,6 +90,41 @@ def test_types_of_parameters_are_read_without_running_anything(tmp_path: Path) -
     assert [declared["y"].accepts(value) for value in (1, 0.1, None)] == [True, True, False]
 
 
+def test_a_time_limit_is_the_runs_and_not_the_notebooks(tiny_project: Path) -> None:
+    """`time_limit` of a stage, from params.yaml or `--set`, is in the plan's limits and not among the parameters."""
+    params = tiny_project / "params.yaml"
+    params.write_text(params.read_text() + "stages:\n  preparation: {time_limit: 0.5, number: 2}\n")
+    made = plan(tiny_project, {"validation": {"time_limit": 30}})
+    assert made.parameters["preparation"] == {"number": 2}
+    assert made.parameters["validation"] == {}
+    assert (made.time_limits["validation"], made.time_limits["preparation"]) == (30.0, 0.5)
+    assert made.time_limits["model_building"] == STAGES[-1].time_limit
+    assert list(made.time_limits) == [stage.name for stage in STAGES]
+
+
+def test_a_day_is_given_as_text(tiny_project: Path) -> None:
+    """`2025-10-01`, which YAML takes for a date, reaches a notebook that declares a text."""
+    notebook = tiny_project / "notebooks/02_validation.ipynb"
+    notebook.write_text(notebook.read_text().replace("number = 1  #", "number = '2000-01-01'  #"))
+    made = plan(tiny_project, parse_settings(["validation.number=2025-10-01"]))
+    assert made.parameters["validation"] == {"number": "2025-10-01"}
+
+
+def test_parameters_of_a_stage_that_does_not_run_are_noted(tiny_project: Path) -> None:
+    """They are no error, but change nothing."""
+    (tiny_project / "data/raw").mkdir(parents=True)
+    made = plan(tiny_project, {"ingestion": {"number": 2}}, only="validation")
+    assert made.notes == ("--set gives parameters to ingestion, which does not run",)
+
+
+def test_a_notebook_that_cannot_be_read_is_one_problem(tiny_project: Path) -> None:
+    """It is not told again for each thing that cannot be checked of it."""
+    (tiny_project / "notebooks/02_validation.ipynb").unlink()
+    with pytest.raises(UsageError, match=r"1 problem\(s\):\n  - There is no notebook at ") as caught:
+        plan(tiny_project)
+    assert str(tiny_project / "notebooks/02_validation.ipynb") in str(caught.value)
+
+
 def test_settings_are_yaml() -> None:
     """`stage.name=value` takes numbers, lists, text and nothing."""
     assert parse_settings(["a.x=0.2", "a.y=[1, b]", "b.z=null", "b.t=some text"]) == {
@@ -138,5 +174,5 @@ def test_help_names_every_option() -> None:
     for word in ("--params", "--set", "--from", "--only", "130"):
         assert word in ended.stdout
     ended = subprocess.run([*command, "--help"], capture_output=True, text=True, check=True)
-    for word in ("run", "restore", "serve"):
+    for word in ("run", "check", "restore", "serve"):
         assert word in ended.stdout

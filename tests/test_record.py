@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +16,7 @@ from orchestrator.fingerprint import measure
 from orchestrator.lock import hold_checkout
 from orchestrator.paths import Project
 from orchestrator.preflight import make_plan
-from orchestrator.record import read_record, write_atomically
+from orchestrator.record import WriteError, read_record, write_atomically
 from orchestrator.run import begin, end
 
 
@@ -51,6 +53,55 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
     with pytest.raises(TypeError):
         write_atomically(file, "not bytes")  # type: ignore[arg-type]
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("run.json", "old")]
+
+
+def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    """An error of the system becomes one message with its reason, folder and file; no temporary file stays."""
+    (tmp_path / "run.json" / "in the way").mkdir(parents=True)
+    with pytest.raises(WriteError, match=rf"{re.escape(str(tmp_path))}: run\.json cannot be written\.") as caught:
+        write_atomically(tmp_path / "run.json", b"new")
+    assert caught.value.exit_code == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["run.json"]
+
+
+def test_a_full_disk_leaves_the_old_file(tmp_path: Path) -> None:
+    """When the system refuses the last bytes, the old file is untouched, and no temporary file stays."""
+    resource = pytest.importorskip("resource", reason="limits of file sizes are a POSIX thing")
+    file = tmp_path / "run.json"
+    file.write_text("old")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, limits[1]))
+    try:
+        with pytest.raises(WriteError, match="cannot be written"):
+            write_atomically(file, b"x" * 2_000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, ignored)
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("run.json", "old")]
+
+
+def test_a_run_that_ends_leaves_no_stage_running(tiny_project: Path) -> None:
+    """A stage that was still running when its run was ended is recorded as interrupted."""
+    project = Project(tiny_project)
+    run = begin(make_plan(project, project.params_file, {}), "churn run")
+    run.record.stage("ingestion").status = "running"
+    end(run, "interrupted")
+    assert read_record(project, "latest").stage("ingestion").status == "interrupted"
+
+
+def test_a_dataset_is_hashed_again_only_when_it_was_written_to(tiny_project: Path) -> None:
+    """A run's measure of a dataset follows a change of its files, and keeps its number where nothing changed."""
+    project = Project(tiny_project)
+    run = begin(make_plan(project, project.params_file, {}), "churn run")
+    file = tiny_project / "data/raw/table.txt"
+    file.parent.mkdir(parents=True)
+    file.write_text("old")
+    first = run.measure(("data/raw", "data/none"))
+    assert run.measure(("data/raw",))["data/raw"] is first["data/raw"]
+    file.write_text("newer")
+    assert run.measure(("data/raw",))["data/raw"].bytes == 5
+    assert list(first) == ["data/raw"]
 
 
 def test_the_hash_of_a_dataset_is_dvcs_own(tmp_path: Path) -> None:

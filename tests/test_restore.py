@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from conftest import ROOT
 
 from orchestrator.errors import RestoreError
 from orchestrator.fingerprint import measure_all
@@ -106,3 +107,33 @@ def test_an_emptied_cache_is_filled_from_the_remote(
     shutil.rmtree(project.data / "prepared")
     assert restore_run(project, "latest") == contents
     assert measure_all(project.root, DATASETS) == contents
+
+
+@pytest.mark.e2e
+def test_a_restore_that_is_killed_leaves_whole_datasets(versioned: tuple[Project, dict[str, Content]]) -> None:
+    """Killed while it fills a folder, a restore leaves the dataset as it was; the next one completes."""
+    project, _ = versioned
+    for number in range(2000):
+        (project.data / f"features/{number}.txt").write_text(str(number))
+    dvc(project.root, "add", "data/features")
+    run = begin(make_plan(project, project.params_file, {}), "churn run")
+    contents = measure_all(project.root, DATASETS)
+    run.record.stage("versioning").inputs = contents
+    end(run, "completed")
+    (project.data / "features/0.txt").write_text("mine")
+    mine = measure_all(project.root, ("data/features",))
+    code = (
+        "import sys; from pathlib import Path; from orchestrator.paths import Project\n"
+        "from orchestrator.restore import restore_run\nrestore_run(Project(Path(sys.argv[1])), 'latest')"
+    )
+    restoring = subprocess.Popen([sys.executable, "-c", code, str(project.root)], cwd=ROOT)
+    partial = project.data / f".features.{restoring.pid}.partial"
+    while not partial.exists() and restoring.poll() is None:
+        pass
+    restoring.kill()
+    assert restoring.wait() != 0
+    assert partial.exists()
+    assert measure_all(project.root, ("data/features",)) == mine
+    assert restore_run(project, "latest") == contents
+    assert measure_all(project.root, DATASETS) == contents
+    assert not partial.exists()

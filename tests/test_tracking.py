@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -14,10 +15,13 @@ import time
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
 import skops.io
+from conftest import free_port, wait_until
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
@@ -26,6 +30,9 @@ from sqlalchemy import URL
 
 import modelling
 import tracking
+from orchestrator.mlflow_runs import kill_unfinished
+from orchestrator.paths import Project
+from orchestrator.record import RunRecord
 from tracking import mlflow
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -177,6 +184,174 @@ def test_metrics_wait_for_a_locked_database(outputs: Path) -> None:
         mlflow.log_metrics({"cv_roc_auc": 0.85})
         release.join()
     assert mlflow.get_run(run.info.run_id).data.metrics == {"cv_roc_auc": 0.85}
+
+
+def test_registry_waits_for_a_locked_database(outputs: Path) -> None:
+    """MLflow's model registry, too, waits longer than SQLite's own 5 seconds while another program holds all of it."""
+    with tracking.new_run(connect(outputs), "", {}) as run:
+        mlflow.log_metrics({"cv_roc_auc": 0.85})
+        holder = sqlite3.connect(outputs / "mlflow.db", isolation_level=None, check_same_thread=False)
+        holder.execute("BEGIN EXCLUSIVE")
+        release = threading.Timer(6, holder.execute, ["ROLLBACK"])
+        release.start()
+        mlflow.MlflowClient().create_registered_model("churn")
+        mlflow.log_metrics({"test_roc_auc": 0.84})
+        release.join()
+    assert mlflow.get_run(run.info.run_id).data.metrics == {"cv_roc_auc": 0.85, "test_roc_auc": 0.84}
+
+
+@pytest.mark.e2e
+def test_run_whose_database_stays_locked_names_it(outputs: Path) -> None:
+    """After the 20 seconds that MLflow waits the message names the file; what was logged before is not lost."""
+    holder = sqlite3.connect(outputs / "mlflow.db", isolation_level=None, check_same_thread=False)
+    release = threading.Timer(22, holder.execute, ["ROLLBACK"])
+    runs: list[str] = []
+
+    def train() -> None:
+        with tracking.new_run(connect(outputs), "", {}) as run:
+            runs.append(run.info.run_id)
+            mlflow.log_metrics({"cv_roc_auc": 0.85})
+            holder.execute("BEGIN EXCLUSIVE")
+            release.start()
+            mlflow.log_metrics({"test_roc_auc": 0.84})
+
+    with pytest.raises(tracking.TrackingError, match=r"mlflow\.db is in use by another program.*end it"):
+        train()
+    release.join()
+    ended = mlflow.get_run(runs[0])
+    assert (ended.info.status, ended.data.metrics) == ("FAILED", {"cv_roc_auc": 0.85})
+
+
+TRAIN = """
+import sys, time, tracking
+experiment = tracking.connect(sys.argv[1], sys.argv[2], "churn")
+with tracking.new_run(experiment, "", {"churn.run_id": "killed"}):
+    tracking.mlflow.log_metric("cv_roc_auc", 0.85)
+    print("logged", flush=True)
+    time.sleep(600)
+"""
+
+
+@pytest.fixture(scope="module")
+def killed_database(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Path:
+    """MLflow's database after the process of a run was killed in the middle."""
+    folder = tmp_path_factory.mktemp("killed")
+    shutil.copy(empty_database, folder / "mlflow.db")
+    training = start(folder, TRAIN)
+    assert training.stdout is not None
+    assert training.stdout.readline() == "logged\n"
+    training.kill()
+    training.communicate()
+    return folder / "mlflow.db"
+
+
+@pytest.fixture
+def killed_run(outputs: Path, killed_database: Path) -> tuple[Project, RunRecord]:
+    """A project with that database, and the record of the run."""
+    shutil.copy(killed_database, outputs / "mlflow.db")
+    return with_notebook(outputs.parent), record_of("killed")
+
+
+def with_notebook(root: Path) -> Project:
+    """Return a project that has the model-building notebook only."""
+    (root / "notebooks").mkdir()
+    shutil.copy(ROOT / "notebooks/06_model_building.ipynb", root / "notebooks")
+    return Project(root)
+
+
+def record_of(run_id: str, **facts: Any) -> RunRecord:
+    """Return the record of a run that ended in its model-building stage."""
+    stage = {"name": "model_building", "notebook": "06_model_building.ipynb", "attempts": 1, "status": "interrupted"}
+    return RunRecord.model_validate(
+        {
+            "run_id": run_id,
+            "started_at": "2026-01-31T12:00:00Z",
+            "ended_at": "2026-01-31T12:00:01Z",
+            "command": "churn run",
+            "git": None,
+            "environment": {"python": "3.11", "lock_sha256": ""},
+            "params_file": "params.yaml",
+            "params_sha256": "",
+            "stages": [stage | facts],
+        }
+    )
+
+
+def statuses(outputs: Path) -> list[tuple[str, str, int | None]]:
+    """Return the tag, status and end of each run in a database."""
+    query = (
+        "SELECT value, status, end_time FROM runs JOIN tags USING (run_uuid) WHERE key = 'churn.run_id' ORDER BY value"
+    )
+    with contextlib.closing(sqlite3.connect(outputs / "mlflow.db")) as database:
+        return database.execute(query).fetchall()
+
+
+def test_killed_run_is_set_to_killed(outputs: Path, killed_run: tuple[Project, RunRecord]) -> None:
+    """Of all that is RUNNING only the runs with the killed run's id end, at its end; MLflow reads it so."""
+    project, record = killed_run
+    experiment = connect(outputs)
+    mlflow.MlflowClient().create_run(experiment, tags={"churn.run_id": "other"})
+    assert kill_unfinished(project, record_of("killed", attempts=0)) == []
+    assert kill_unfinished(project, record_of("killed", status="completed")) == []
+    (run_id,) = kill_unfinished(project, record)
+    assert statuses(outputs) == [("killed", "KILLED", 1769860801000), ("other", "RUNNING", None)]
+    run = mlflow.get_run(run_id)
+    assert (run.info.status, run.data.metrics) == ("KILLED", {"cv_roc_auc": 0.85})
+    assert kill_unfinished(project, record) == []
+
+
+def test_locked_database_does_not_stop_the_next_run(
+    outputs: Path, killed_run: tuple[Project, RunRecord], caplog: pytest.LogCaptureFixture
+) -> None:
+    """A database that stays locked is named in a warning; one that is free in time is waited for, after a retry too."""
+    holder = sqlite3.connect(outputs / "mlflow.db", isolation_level=None, check_same_thread=False)
+    holder.execute("BEGIN EXCLUSIVE")
+    assert kill_unfinished(*killed_run, wait_seconds=0.1) == []
+    assert "run killed is RUNNING" in caplog.text
+    assert f"{outputs / 'mlflow.db'} is in use by another program" in caplog.text
+    threading.Timer(0.5, holder.execute, ["ROLLBACK"]).start()
+    assert len(kill_unfinished(killed_run[0], record_of("killed", status="completed", attempts=2))) == 1
+
+
+def test_absent_database_is_not_made(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A run that was killed before MLflow had a database leaves nothing to do, nor does an empty file."""
+    project = with_notebook(tmp_path)
+    project.outputs.mkdir()
+    assert kill_unfinished(project, record_of("killed")) == []
+    assert list(project.outputs.iterdir()) == []
+    (project.outputs / "mlflow.db").touch()
+    assert kill_unfinished(project, record_of("killed")) == []
+    assert caplog.text == ""
+
+
+def test_unreachable_server_does_not_stop_the_next_run(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A server on a closed port is named in a warning, without the password of its address."""
+    record = record_of("killed", parameters={"tracking_uri": f"http://me:s3cret@127.0.0.1:{free_port()}"})
+    assert kill_unfinished(with_notebook(tmp_path), record) == []
+    assert "http://me:***@127.0.0.1" in caplog.text
+    assert "s3cret" not in caplog.text
+
+
+@pytest.mark.e2e
+def test_killed_run_on_a_server_is_set_to_killed(outputs: Path, killed_run: tuple[Project, RunRecord]) -> None:
+    """Where MLflow is a server, the server is asked."""
+    project, record = killed_run
+    port = free_port()
+    store = f"sqlite:///{(outputs / 'mlflow.db').as_posix()}"
+    command = ["server", "--backend-store-uri", store, "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    server = subprocess.Popen([sys.executable, "-m", "mlflow", *command], cwd=outputs, start_new_session=True)
+    try:
+        wait_until(lambda: httpx.get(f"http://127.0.0.1:{port}/health").is_success, seconds=120)
+        record.stages[0].parameters["tracking_uri"] = f"http://127.0.0.1:{port}"
+        assert len(kill_unfinished(project, record)) == 1
+    finally:
+        children = psutil.Process(server.pid).children(recursive=True)
+        server.terminate()
+        server.wait(timeout=60)
+        for child in children:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                child.kill()
+    assert statuses(outputs)[0][:2] == ("killed", "KILLED")
 
 
 def test_run_that_raises_is_failed(outputs: Path) -> None:

@@ -1,0 +1,185 @@
+"""Whether the sources are there: local files, and the hosts of databases and APIs. Shows no credentials."""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import os
+import re
+import socket
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from notebooks.params import ApiSource, DatabaseSource, FileSource, ParameterError, Params, Source, expand
+from orchestrator.paths import Project
+
+Host = tuple[str, int]
+
+_SECONDS = 1.0  # for all hosts together
+_REMEMBERED = 60  # seconds: a command checks, and its flow in the same process again
+_PORTS = {
+    "http": 80,
+    "https": 443,
+    "postgresql": 5432,
+    "postgres": 5432,
+    "mysql": 3306,
+    "mariadb": 3306,
+    "mssql": 1433,
+    "oracle": 1521,
+}
+# As SQLAlchemy takes an address apart: a password may hold what would end it elsewhere.
+_DATABASE = re.compile(
+    r"(?P<kind>[\w+]+)://(?:[^:/@]*(?::[^@]*)?@)?(?:\[(?P<ipv6>[^/?\]]+)\]|(?P<host>[^/:?@]*))(?::(?P<port>\d+))?"
+    r"(?:/(?P<database>[^?]*))?(?:\?.*)?"
+)
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+def local_files(project: Project, params: Params) -> dict[str, Path]:
+    """Return the sources that are files of this machine, but for those that the sample company makes: name -> path."""
+    paths = {name: _local_path(project, source) for name, source in params.sources.items()}
+    made = project.data / "sample" / "made"
+    return {name: path for name, path in paths.items() if path and not (params.sample and path.is_relative_to(made))}
+
+
+def hosts(params: Params) -> dict[str, Host]:
+    """Return the hosts that sources are asked from: name -> host and port."""
+    found = {name: _host_of(source) for name, source in params.sources.items()}
+    return {name: host for name, host in found.items() if host}
+
+
+def find_file_problems(project: Project, params: Params) -> Iterator[str]:
+    """Yield what is wrong with sources that are files of this machine."""
+    for name, path in local_files(project, params).items():
+        problem = _find_file_problem(project, params.sources[name], path)
+        if problem:
+            yield f"source {name!r}: {problem}"
+
+
+def find_unreachable(params: Params) -> Iterator[str]:
+    """Yield which sources' hosts do not answer now. That is no problem: ingestion tries them again, and waits."""
+    asked = hosts(params)
+    answers = _ask(frozenset(asked.values()), int(time.monotonic() // _REMEMBERED))
+    for name, host in asked.items():
+        if answers[host]:
+            yield f"source {name!r}{_shown(params.sources[name])} does not answer now: {answers[host]}"
+
+
+def _local_path(project: Project, source: Source) -> Path | None:
+    """Return the file of this machine that a source is, if it is one, and if its variables are set."""
+    try:
+        if isinstance(source, FileSource):
+            is_local = "://" not in source.file and "::" not in source.file
+            return Path(os.path.abspath(project.root / expand(source.file))) if is_local else None
+        if isinstance(source, DatabaseSource):
+            parts = _DATABASE.fullmatch(expand(source.database))
+            database = parts["database"] if parts and parts["kind"].startswith("sqlite") else None
+            is_file = database and database != ":memory:" and not database.startswith("file:")
+            return Path(os.path.abspath(project.root / str(database))) if is_file else None
+    except ParameterError:
+        pass  # told of as a variable that is not set
+    return None
+
+
+def _find_file_problem(project: Project, source: Source, path: Path) -> str | None:
+    expected = f"Expected: {_expectation(source)}"
+    try:
+        if path.is_dir():
+            return f"{path} is a folder. {expected}"
+        if path.is_relative_to(project.root) and not path.resolve().is_relative_to(project.root.resolve()):
+            return f"{path} is a link out of the project, to {path.resolve()}. Name that path if it is meant"
+        with path.open("rb") as file:
+            return None if file.read(1) else f"{path} is empty, 0 bytes. {expected}"
+    except (FileNotFoundError, NotADirectoryError):
+        return f"there is no file at {path}. {expected}{_near(path)}"
+    except PermissionError:
+        return f"no permission to read {path}. {expected}"
+    except OSError as error:
+        return f"{path} cannot be read: {error.strerror or error}"
+
+
+def _expectation(source: Source) -> str:
+    if isinstance(source, DatabaseSource):
+        return "an SQLite database"
+    columns = f" with the columns {', '.join(source.columns)}" if source.columns else ""
+    kind = source.format if isinstance(source, FileSource) and source.format else "data"
+    return f"a file of {kind}{columns}"
+
+
+def _near(path: Path) -> str:
+    if not path.parent.is_dir():
+        return f". The folder {path.parent} does not exist either"
+    near = difflib.get_close_matches(path.name, sorted(os.listdir(path.parent)), n=1)
+    return f". Did you mean {near[0]!r}?" if near else ""
+
+
+def _host_of(source: Source) -> Host | None:
+    try:
+        if isinstance(source, DatabaseSource):
+            return _database_host(expand(source.database))
+        address = expand(source.api if isinstance(source, ApiSource) else source.file)
+        return _web_host(address)
+    except (ParameterError, ValueError):  # a variable that is not set, or an address that ingestion will refuse
+        return None
+
+
+def _database_host(address: str) -> Host | None:
+    parts = _DATABASE.fullmatch(address)
+    host = parts and (parts["ipv6"] or parts["host"])
+    port = parts and int(parts["port"] or _PORTS.get(parts["kind"].partition("+")[0], 0))
+    return (host, port) if host and port else None
+
+
+def _web_host(address: str) -> Host | None:
+    """Return the host that a request for an address goes to: its own, or that of the proxy."""
+    parts = urlsplit(address)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        return None
+    proxy = urllib.request.getproxies().get(parts.scheme)
+    if proxy and parts.hostname not in _LOOPBACK and not urllib.request.proxy_bypass(parts.hostname):
+        parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
+    return (parts.hostname, parts.port or _PORTS[parts.scheme]) if parts.hostname and parts.scheme in _PORTS else None
+
+
+def _shown(source: Source) -> str:
+    """Name the host, where it stands in params.yaml as it is: what a variable holds is a secret."""
+    if isinstance(source, DatabaseSource):
+        parts = _DATABASE.fullmatch(source.database)
+        host = parts and (parts["ipv6"] or parts["host"])
+    else:
+        address = source.api if isinstance(source, ApiSource) else source.file
+        host = None if "@" in address else urlsplit(address).hostname
+    return f" ({host})" if host and "$" not in host else ""
+
+
+@functools.lru_cache(maxsize=8)
+def _ask(hosts: frozenset[Host], moment: int) -> Mapping[Host, str]:
+    """Connect to all hosts at once; return what went wrong with each, an empty text where nothing did."""
+    late = f"no answer within {_SECONDS:g} s"
+    answers = dict.fromkeys(hosts, late)
+    # Not a pool: it would wait, at the end of the process, for a name that is still being looked up.
+    threads = [threading.Thread(target=_connect, args=(host, answers), daemon=True) for host in hosts]
+    for thread in threads:
+        thread.start()
+    deadline = time.monotonic() + _SECONDS
+    for thread in threads:
+        thread.join(max(0, deadline - time.monotonic()))
+    return dict(answers)
+
+
+def _connect(host: Host, answers: dict[Host, str]) -> None:
+    try:
+        socket.create_connection(host, timeout=_SECONDS).close()
+        answers[host] = ""
+    except socket.gaierror:
+        answers[host] = "its name is not known"
+    except ConnectionRefusedError:
+        answers[host] = "the connection is refused"
+    except TimeoutError:
+        pass
+    except (OSError, UnicodeError, OverflowError):
+        answers[host] = "it cannot be reached"
