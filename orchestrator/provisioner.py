@@ -119,6 +119,8 @@ class ForkedKernel:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.pid, number)
         self._server.order({"signal": number, "kernel": self.id})
+        if self.pid is None and self.exit_code is None:
+            self.exit_code = -number  # not forked yet, and now it never will be: no end of it will be reported
 
     def kill(self) -> None:
         """End the kernel's process group at once."""

@@ -182,6 +182,24 @@ def test_a_kernel_in_a_hurry_does_not_wait_for_imports_inside_functions(
     assert time.monotonic() - start < 30
 
 
+@e2e
+@pytest.mark.skipif(not CAN_FORK, reason="cannot fork")
+def test_a_kernel_that_is_still_to_be_forked_can_be_ended(
+    notebooks: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A failed run does not wait for kernels whose imports are still going on."""
+    (tmp_path / "slow_package.py").write_text("import time\ntime.sleep(60)\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    write_notebook(notebooks[1], "second", ["import slow_package"])
+    kernels.warm_up(notebooks)
+    with kernels.kernel_for(notebooks[0]) as manager:
+        kernels.start_ahead(notebooks[1])
+        assert ask(manager, "1 + 1") == 2
+    start = time.monotonic()
+    kernels.end_all()
+    assert time.monotonic() - start < 15
+
+
 def test_only_a_plain_ipykernel_is_forked() -> None:
     """A kernel specification that starts another program, or another Python, is obeyed."""
     spec = AsyncKernelManager(kernel_name="python3").kernel_spec
