@@ -79,7 +79,7 @@ while True:
     except KeyboardInterrupt:
         pass
 """
-# What was printed less than a moment before a `kill -9` may still be on its way inside ZeroMQ, and ends with the kernel.
+# What was printed a moment before a `kill -9` may still be on its way inside ZeroMQ, and ends with the kernel.
 KILL = "print('before', flush=True)\nimport os, time\ntime.sleep(0.5)\nos.kill(os.getpid(), 9)"
 ENDINGS = [
     ("print('before')\nraise KeyError('MonthlyCharges')", "failed", "FAILED in cell 2", "KeyError: 'MonthlyCharges'"),
