@@ -166,8 +166,8 @@ def read_customer(store: Any, customer_id: str, value: str) -> pd.Series[Any]:
 def close_store(store: Any) -> None:
     """Close Feast's connections, which Windows needs before the folder can be moved, and settle its two databases.
 
-    Feast stamps them with the time of the run and a random id, and fills them in no fixed order. Afterwards their
-    bytes depend on nothing but the definitions, the features and the as-of date.
+    Feast stamps them with the time of the run and a random id, fills them in no fixed order, and shifts times by the
+    machine's time zone. Afterwards their bytes depend on nothing but the definitions, the features and the as-of date.
     """
     import ibis
 
@@ -207,18 +207,34 @@ def _clear_times(message: Any) -> None:
 
 
 def _settle_online_store(file: Path) -> None:
-    """Rebuild each table in the order of its key, kept once instead of three times: a third of the size."""
+    """Rebuild each table in the order of its key, kept once instead of three times: a third of the size.
+
+    Feast writes the UTC time of an event as if it were the machine's own time; it is replaced by what it stands for.
+    """
     if not file.exists():
         return
     with contextlib.closing(sqlite3.connect(file)) as connection:
+        connection.execute("CREATE TEMP TABLE moments (stored INTEGER PRIMARY KEY, utc INTEGER)")
+        connection.executemany("INSERT INTO moments VALUES (?, ?)", _moments(file.parent / OFFLINE).items())
         tables = connection.execute("SELECT name, sql FROM sqlite_master WHERE type = 'table' ORDER BY name").fetchall()
         for name, definition in tables:
             connection.execute(f'ALTER TABLE "{name}" RENAME TO unsorted')
+            connection.execute(
+                "UPDATE unsorted SET event_ts = (SELECT utc FROM moments WHERE stored = event_ts) "
+                "WHERE event_ts IN (SELECT stored FROM moments WHERE stored <> utc)"
+            )
             connection.execute(definition.removesuffix(" WITHOUT ROWID") + " WITHOUT ROWID")
             connection.execute(f'INSERT INTO "{name}" SELECT * FROM unsorted ORDER BY entity_key, feature_name')
             connection.execute("DROP TABLE unsorted")
         connection.commit()
         connection.execute("VACUUM")
+
+
+def _moments(offline: Path) -> dict[int, int]:
+    """Return the times of all events: seconds as Feast takes them in this time zone -> seconds in UTC."""
+    columns = [pd.read_parquet(file, columns=[TIMESTAMP])[TIMESTAMP] for file in offline.glob("*.parquet")]
+    moments = {moment.to_pydatetime() for column in columns for moment in column.unique()}
+    return {int(moment.replace(tzinfo=None).timestamp()): int(moment.timestamp()) for moment in moments}
 
 
 @contextlib.contextmanager

@@ -100,6 +100,10 @@ class _Source(_Facts):
         description="values for a customer without a row here: column -> text; `*` for every other column. "
         "Absent: such a customer has missing values.",
     )
+    refresh: Literal["always", "never"] = Field(
+        "always",
+        description="is a database, an API or a file elsewhere read again on each run? never: only when forced",
+    )
     present: str | None = Field(None, description="name of a Yes/No column that says whether a customer has a row here")
 
 

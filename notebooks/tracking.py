@@ -123,8 +123,13 @@ def log_datasets(pointers_dir: str | Path) -> dict[str, str]:
             hashes[pointer.stem] = out["md5"]
             source = LocalArtifactDatasetSource((pointer.parent / out["path"]).resolve().as_uri())
             mlflow.log_input(MetaDataset(source, name=pointer.stem, digest=out["md5"]))  # type: ignore[abstract]
-    mlflow.set_tags({f"dataset.{name}.md5": md5 for name, md5 in hashes.items()})
+    mlflow.set_tags(as_tags(hashes))
     return hashes
+
+
+def as_tags(hashes: Mapping[str, str]) -> dict[str, str]:
+    """Return datasets' MD5s, by name, as the tags that runs and registered versions carry."""
+    return {f"dataset.{name}.md5": md5 for name, md5 in hashes.items()}
 
 
 def log_model(run: Run, model: Any, name: str, example: pd.DataFrame) -> LoggedModel:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,11 +15,12 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 import notebooks.telemetry  # noqa: F401  (before the packages that read its settings)
-from orchestrator import leftovers
-from orchestrator.errors import ChurnError, UsageError
-from orchestrator.lock import ensure_free
+from orchestrator.decisions import Decision, list_expected, make_demand, predict
+from orchestrator.errors import ChurnError, RestoreError, UsageError
+from orchestrator.lock import ensure_free, hold_checkout
 from orchestrator.paths import PROJECT
 from orchestrator.preflight import make_plan
+from orchestrator.record import run_ids
 from orchestrator.server import ensure_server, start_temporary_server, use_running_server
 
 app = typer.Typer(
@@ -49,30 +52,46 @@ def run(
         str | None, typer.Option("--from", metavar="STAGE", help="Start at this stage, with the datasets as they lie.")
     ] = None,
     only: Annotated[str | None, typer.Option(metavar="STAGE", help="Run this stage alone.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Run every stage, also where nothing has changed.")] = False,
+    force_stage: Annotated[
+        list[str], typer.Option("--force-stage", metavar="STAGE", help="Run this stage all the same. May be repeated.")
+    ] = [],  # noqa: B006  (typer reads the default)
+    no_refresh: Annotated[
+        bool, typer.Option("--no-refresh", help="Do not read databases, APIs and files elsewhere again.")
+    ] = False,
     cold_kernels: Annotated[
         bool, typer.Option("--cold-kernels", help="Start each kernel as a new process, not as a fork of a warm one.")
     ] = False,
 ) -> None:
     """Run the pipeline: ingestion, validation, preparation, transformation, versioning, model_building.
 
+    A stage whose code, parameters, inputs and environment are those of an earlier run is reused; `churn status` tells.
     Each stage is a notebook in notebooks/; its executed copy is kept in outputs/runs/<run id>/ as .ipynb and .html.
     A stage that fails is tried once more, unless a gate stopped it; the stages that need it do not start.
 
-    Exit code: 0 done, 1 a stage failed or a gate stopped the run, 2 wrong usage, 130 interrupted.
+    Exit code: 0 done or nothing to do, 1 a stage failed or a gate stopped the run, 2 wrong usage, 130 interrupted.
     """
     chosen = parse_settings(settings)
     ensure_free(PROJECT)
-    leftovers.guard_this_process()
-    if not use_running_server():
-        start_temporary_server()  # it takes longest to come up
+    forced = [*(["all"] if force else []), *force_stage]
+    demand = make_demand(forced, start, only, refresh=not no_refresh)
+    if is_new := not run_ids(PROJECT):
+        _ensure_prefect()  # there is nothing to reuse, and it takes longest to come up
     plan = make_plan(PROJECT, params, chosen, start, only)
+    expected = list_expected(plan, decisions := predict(plan, demand))
+    if not expected:
+        if _finish_without_run(decisions):
+            return
+        expected = list_expected(plan, predict(plan, demand))  # a copy in DVC's cache was corrupt
+    if not is_new:
+        _ensure_prefect()
     from orchestrator import kernels
 
-    kernels.warm_up(plan.notebooks, cold=cold_kernels, withheld=plan.withheld)  # while Prefect is imported
+    kernels.warm_up(expected, cold=cold_kernels, withheld=plan.withheld)  # while Prefect is imported
     from orchestrator.flow import churn
 
     try:
-        state = churn(str(params), chosen, start, only, cold_kernels, return_state=True)
+        state = churn(str(params), chosen, start, only, cold_kernels, forced, not no_refresh, return_state=True)
     except Exception:
         raise
     except BaseException:  # Ctrl-C, or what Prefect makes of SIGTERM
@@ -82,6 +101,59 @@ def run(
         error = state.result(raise_on_failure=False)
         raise error if isinstance(error, ChurnError) else ChurnError(state.message or "The run did not complete.")
     typer.echo(f"{state.message}. Reports: {PROJECT.outputs / 'index.html'}")
+
+
+def _ensure_prefect() -> None:
+    from orchestrator.leftovers import guard_this_process
+
+    guard_this_process()
+    if not use_running_server():
+        start_temporary_server()
+
+
+def _finish_without_run(decisions: Sequence[Decision]) -> bool:
+    """Say that there is nothing to do, once what killed runs left is put right, and lost outputs are brought back.
+
+    False when one could not be brought back.
+    """
+    from orchestrator.recovery import recover
+
+    with hold_checkout(PROJECT):
+        for killed in recover(PROJECT):
+            typer.echo(f"Run {killed.run_id} was killed; it is now recorded as crashed.", err=True)
+        lost = {path: one.entry.outputs[path] for one in decisions if one.entry for path in one.to_restore}
+        if lost:
+            from orchestrator.restore import bring_back
+
+            try:
+                bring_back(PROJECT, lost)
+            except RestoreError as error:
+                _complain(str(error))
+                return False
+    for one in decisions:
+        typer.echo(f"{one.stage.name:<15} {one}")
+    typer.echo(f"Nothing to do. Reports: {PROJECT.outputs / 'index.html'}")
+    return True
+
+
+@app.command()
+def status(
+    params: ParamsOption = Path("params.yaml"),
+    settings: SettingsOption = [],  # noqa: B006  (typer reads the default)
+    no_refresh: Annotated[
+        bool, typer.Option("--no-refresh", help="As if databases, APIs and files elsewhere were not read again.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON, for other programs.")] = False,
+) -> None:
+    """Tell which stages a run would execute and which it would reuse, and why, without running anything."""
+    plan = make_plan(PROJECT, params, parse_settings(settings))
+    decisions = predict(plan, make_demand((), None, None, refresh=not no_refresh))
+    if as_json:
+        rows = [{"stage": one.stage.name, "decision": one.what, "reason": one.reason} for one in decisions]
+        typer.echo(json.dumps(rows, indent=1))
+        return
+    for one in decisions:
+        typer.echo(f"{one.stage.name:<15} {one}")
 
 
 @app.command()
@@ -115,6 +187,130 @@ def restore(run_id: Annotated[str, typer.Argument(help="The run's id, or `latest
 
 
 @app.command()
+def runs(
+    newest: Annotated[int | None, typer.Option("-n", min=1, metavar="N", help="Only the newest N.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON, for other programs.")] = False,
+) -> None:
+    """List the runs, the newest first: what each ran and reused, how long it took, how good its model is."""
+    from orchestrator import listing
+
+    found = list(listing.list_runs(PROJECT, newest))
+    if as_json:
+        typer.echo(json.dumps([listing.as_json(*one) for one in found], indent=1))
+    elif found:
+        listing.print_table(found)
+    else:
+        typer.echo(f"No run yet in {PROJECT.runs}. `churn run` makes one.")
+
+
+@app.command()
+def gc(
+    keep: Annotated[int, typer.Option(min=0, metavar="N", help="How many of the newest runs stay.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Remove it without asking.")] = False,
+) -> None:
+    """Remove old runs, and code and cached datasets that nothing needs any longer; first show what would go.
+
+    Kept are the newest N runs, each run that trained a registered model or that a kept run reuses, the datasets as
+    they lie, and what data/*.dvc names now; not what pointers in older git commits name. No run starts meanwhile.
+    """
+    from orchestrator.garbage import describe, find_garbage, remove_garbage
+    from orchestrator.needed import hold_cache
+    from orchestrator.recovery import recover
+    from orchestrator.report import write_index
+
+    with hold_checkout(PROJECT), hold_cache(PROJECT) as cache:
+        for killed in recover(PROJECT):
+            typer.echo(f"Run {killed.run_id} was killed; it is now recorded as crashed.", err=True)
+        garbage = find_garbage(PROJECT, keep, cache)
+        for line in describe(garbage, keep):
+            typer.echo(line)
+        if garbage.is_empty:
+            return
+        if not yes and not (sys.stdin.isatty() and typer.confirm("Remove it?")):
+            typer.echo("Nothing was removed." + ("" if sys.stdin.isatty() else " With --yes it is."))
+            return
+        problems = remove_garbage(PROJECT, garbage)
+        write_index(PROJECT)
+    if problems:
+        raise ChurnError("\n".join(problems))
+    typer.echo("Removed.")
+
+
+@app.command()
+def trace(
+    what: Annotated[
+        str,
+        typer.Argument(
+            help="A run id or `latest`, a dataset, file, notebook or report (its path), a hash of one (6 characters "
+            "do), an MLflow run id, models:/NAME/VERSION, models:/NAME@ALIAS or @ALIAS."
+        ),
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON, for other programs: nodes, edges, walks.")] = False,
+) -> None:
+    """Tell what something was made by, back to sources, code and parameters, and what was made from it."""
+    from orchestrator import lineage_view
+
+    graph, target = lineage_view.trace(PROJECT, what)
+    if as_json:
+        typer.echo(lineage_view.as_json(graph, target))
+    else:
+        lineage_view.print_trees(graph, target)
+
+
+@app.command()
+def rerun(
+    run_id: Annotated[str, typer.Argument(help="The run's id, or `latest`.")],
+    into: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Where; by default outputs/reruns/<run id>. It is replaced.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The comparison as JSON, for other programs.")] = False,
+) -> None:
+    """Execute a past run again, in a folder of its own, and tell whether the same comes out.
+
+    With the run's notebooks, modules, parameters and raw data, in the environment that is installed now. Each dataset,
+    result and report's outputs are `identical`, `equal within 1e-09` (relative, of numbers), or `different`.
+
+    Exit code: 0 nothing differs, 1 something does, cannot be compared, or a stage failed, 2 wrong usage,
+    130 interrupted.
+    """
+    from orchestrator.leftovers import guard_this_process
+    from orchestrator.rerun import rerun as execute_again
+
+    guard_this_process()
+    try:
+        done = execute_again(PROJECT, run_id, into, lambda line: typer.echo(line, err=as_json))
+    except KeyboardInterrupt:
+        _complain("Interrupted.")
+        sys.exit(130)
+    lines = [json.dumps(done.as_json(), indent=1)] if as_json else done.lines()
+    for line in lines:
+        typer.echo(line)
+    if not done.is_good:
+        raise typer.Exit(1)
+
+
+@app.command()
+def verify(
+    run_id: Annotated[str, typer.Argument(help="The run's id, or `latest`.")],
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON, for other programs.")] = False,
+) -> None:
+    """Recompute each hash that a run's record holds, and tell what is intact, missing or altered. Only reads.
+
+    A dataset that is another version by now is looked for in DVC's cache. A model on an MLflow server is not checked.
+
+    Exit code: 0 nothing is missing or altered, 1 something is, 2 there is no such run.
+    """
+    from orchestrator.verify import verify_run
+
+    found = list(verify_run(PROJECT, run_id))
+    rows = [{"what": one.what, "verdict": one.verdict, "where": one.where} for one in found]
+    for line in [json.dumps(rows, indent=1)] if as_json else found:
+        typer.echo(str(line))
+    if not all(one.is_good for one in found):
+        raise typer.Exit(1)
+
+
+@app.command()
 def serve(
     cron: Annotated[str | None, typer.Option(help='When to run, as a cron expression: "0 6 * * *".')] = None,
     interval: Annotated[float | None, typer.Option(help="Or: seconds from one start to the next.")] = None,
@@ -125,7 +321,9 @@ def serve(
     if (cron is None) == (interval is None):
         raise UsageError("Give either --cron or --interval.")
     make_plan(PROJECT, params, {})
-    leftovers.guard_this_process()
+    from orchestrator.leftovers import guard_this_process
+
+    guard_this_process()
     with ensure_server() as api:
         from orchestrator.flow import serve as serve_flow
 

@@ -24,7 +24,7 @@ import shlex
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from importlib import import_module
 from pathlib import Path
@@ -46,11 +46,14 @@ from prefect.states import Completed, Crashed, Failed
 
 from orchestrator import kernels, leftovers, server
 from orchestrator import run as runs
+from orchestrator.decisions import make_demand
 from orchestrator.errors import ChurnError, RunInProgressError, StageFailedError
 from orchestrator.lock import hold_checkout
 from orchestrator.mlflow_runs import kill_unfinished, log_reports
+from orchestrator.openlineage import Emitter, Origin
 from orchestrator.paths import PROJECT
-from orchestrator.preflight import make_plan
+from orchestrator.preflight import Plan, make_plan
+from orchestrator.preflight.reach import local_files
 from orchestrator.record import RunRecord, RunStatus, StageRecord
 from orchestrator.recovery import recover
 from orchestrator.redaction import redact_logs, redactor_for
@@ -102,19 +105,28 @@ def _may_pass(task: Task[Any, Any], task_run: Any, state: State[Any]) -> bool:
     cache_policy=NO_CACHE,
     persist_result=False,
 )
-def run_stage(run: Run, stage: Stage) -> dict[str, Any]:
-    """Execute a stage's notebook, while the next ones' kernels warm up, and return what its summary recorded."""
-    position = run.plan.stages.index(stage)
-    for near in run.plan.notebooks[position : position + 1 + KERNELS_AHEAD]:
+def run_stage(run: Run, stage: Stage, events: Emitter) -> Any:
+    """Execute a stage's notebook, while the next ones' kernels warm up, unless an earlier result is still true."""
+    attempt = task_run.run_count or 1
+    if attempt == 1:
+        decision = runs.reuse_stage(run, stage)
+        get_run_logger().info("%s", decision)
+        if decision.entry:
+            _publish_report(run, run.record.stage(stage.name))
+            return Completed(name="Reused", message=decision.reason)
+    kernels.start_ahead(run.plan.project.notebooks / stage.notebook)
+    for near in run.expected_after(stage)[:KERNELS_AHEAD]:
         kernels.start_ahead(near)
     try:
-        entry = runs.run_stage(run, stage, task_run.run_count or 1, _LoggingListener())
+        entry = runs.run_stage(run, stage, attempt, _LoggingListener())
     except StageFailedError:
         _publish_report(run, run.record.stage(stage.name))
         raise
     except Exception as error:  # a fault of the orchestrator itself, whose message Prefect keeps
         run.redactor.clean_error(error)
         raise
+    finally:
+        events.stage_ended(run.record, stage.name)
     if entry.reason:
         get_run_logger().warning("%s: %s", entry.name, entry.reason)
     _publish_report(run, entry)
@@ -129,6 +141,8 @@ def churn(
     start: str | None = None,
     only: str | None = None,
     cold_kernels: bool = False,
+    force: Sequence[str] = (),
+    refresh: bool = True,
 ) -> State[Any]:
     """Run the stages in order; each starts only when the stages it reads from have completed."""
     logger = get_run_logger()
@@ -137,18 +151,22 @@ def churn(
     plan = make_plan(PROJECT, Path(params), settings or {}, start, only)
     redact_logs(redactor_for(plan.params))
     try:
-        with hold_checkout(PROJECT):
+        with hold_checkout(PROJECT), _sending_events(plan) as events:
             for killed in recover(PROJECT):
                 logger.warning("Run %s was killed; it is now recorded as crashed.", killed.run_id)
                 _mark_crashed(killed)
+                events.run_killed(killed)
             for note in plan.notes:
                 logger.warning("Note: %s", note)
             leftovers.guard_this_process()
-            kernels.warm_up(plan.notebooks, cold=cold_kernels, withheld=plan.withheld)
-            run = runs.begin(plan, shlex.join(sys.argv))
+            demand = make_demand(force, start, only, refresh=refresh)
+            run = runs.begin(plan, shlex.join(sys.argv), demand)
+            if expected := run.expected:
+                kernels.warm_up(expected, cold=cold_kernels, withheld=plan.withheld)
             run.record.prefect.flow_run_id = str(flow_run.id)
             logger.info("Run %s: %s", run.record.run_id, plan.params.name)
-            return _run_stages(run)
+            events.run_started(run.record)
+            return _run_stages(run, events)
     except RunInProgressError as error:
         if deployment.id is None:
             raise
@@ -163,13 +181,24 @@ def _mark_crashed(record: RunRecord) -> None:
         client.set_flow_run_state(UUID(record.prefect.flow_run_id), Crashed(message="The run was killed."), force=True)
 
 
-def _run_stages(run: Run) -> State[Any]:
+@contextlib.contextmanager
+def _sending_events(plan: Plan) -> Iterator[Emitter]:
+    """Send OpenLineage events of what is run within; what goes wrong with that is a warning."""
+    events = Emitter(Origin(plan.project, local_files(plan.project, plan.params), redactor_for(plan.params)))
+    try:
+        yield events
+    finally:
+        if problem := events.close():
+            get_run_logger().warning("%s.", problem)
+
+
+def _run_stages(run: Run, events: Emitter) -> State[Any]:
     states: dict[str, State[Any]] = {}
     status: RunStatus = "failed"
     try:
         with _interrupted_by_sigterm():
             for stage in run.plan.stages:
-                states[stage.name] = _run_task(run, stage, states)
+                states[stage.name] = _run_task(run, stage, states, events)
         failed = [state for state in states.values() if state.is_failed()]
         status = "failed" if failed else "completed"
     except Exception:
@@ -182,6 +211,7 @@ def _run_stages(run: Run) -> State[Any]:
         try:
             runs.end(run, status)
         finally:
+            events.run_ended(run.record)
             kill_unfinished(run.plan.project, run.record, wait_seconds=2 if status == "interrupted" else 20)
     _log_reports(run)
     if failed:
@@ -203,14 +233,14 @@ def _interrupted_by_sigterm() -> Iterator[None]:
         signal.signal(signal.SIGTERM, earlier)
 
 
-def _run_task(run: Run, stage: Stage, states: Mapping[str, State[Any]]) -> State[Any]:
+def _run_task(run: Run, stage: Stage, states: Mapping[str, State[Any]], events: Emitter) -> State[Any]:
     """Start a stage's task, which Prefect does only when those it depends on have completed.
 
     A direct call, not `submit`: a submitted task would hold up an interruption until its notebook ends.
     """
     upstream = [other.name for other in upstream_of(stage) if other.name in states]
     named = run_stage.with_options(name=stage.name, task_run_name=stage.name)
-    state = named(run, stage, wait_for=[states[name] for name in upstream], return_state=True)
+    state = named(run, stage, events, wait_for=[states[name] for name in upstream], return_state=True)
     if state.is_pending():  # NotReady
         blocked_by = next(name for name in upstream if not states[name].is_completed())
         runs.skip_stage(run, stage, f"{blocked_by} did not complete")

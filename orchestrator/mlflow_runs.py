@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import shutil
-import sqlite3
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
+from typing import TYPE_CHECKING
 
+from orchestrator.mlflow_store import STAGE, database_file, local_path, open_database, tracking_uri
 from orchestrator.paths import Project
-from orchestrator.preflight import declared_parameters
 from orchestrator.record import RunRecord, now
-from orchestrator.run import Run
-from orchestrator.stages import find_stage
 
-_SQLITE = "sqlite:///"
+if TYPE_CHECKING:  # it loads Papermill
+    from orchestrator.run import Run
+
 _SERVER_SECONDS = 60  # to import MLflow, which takes seconds, and to ask a server
-_STAGE = "model_building"
 
 _log = logging.getLogger(__name__)
 
@@ -35,11 +30,13 @@ def log_reports(run: Run, wait_seconds: float = 20) -> None:
         TimeoutError: another program held MLflow's database for longer than `wait_seconds`.
     """
     run_id = run.record.mlflow.run_id
-    if run_id is None:
+    if run_id is None or run.record.stage(STAGE).status == "reused":
         return
     reports = [run.folder / name for entry in run.record.stages for name in (entry.report, entry.report_html) if name]
-    uri = _tracking_uri(run.plan.project, run.record)
-    artifacts = _local_artifacts(uri, run_id, wait_seconds)
+    project = run.plan.project
+    uri = tracking_uri(project, run.record.stage(STAGE))
+    database = database_file(project, uri)
+    artifacts = _local_artifacts(database, run_id, wait_seconds) if database else None
     if artifacts:  # MLflow lists local artifacts from the disk, and takes seconds to import
         _copy(reports, artifacts / "reports")
         return
@@ -48,7 +45,7 @@ def log_reports(run: Run, wait_seconds: float = 20) -> None:
 
     with tempfile.TemporaryDirectory() as folder:
         _copy(reports, Path(folder))
-        MlflowClient(uri).log_artifacts(run_id, folder, "reports")
+        MlflowClient(_address(database) if database else uri).log_artifacts(run_id, folder, "reports")
 
 
 def kill_unfinished(project: Project, record: RunRecord, wait_seconds: float = 20) -> list[str]:
@@ -56,14 +53,14 @@ def kill_unfinished(project: Project, record: RunRecord, wait_seconds: float = 2
 
     To be called when the run's kernels are gone. Where MLflow cannot be reached, a warning says so.
     """
-    entry = next((entry for entry in record.stages if entry.name == _STAGE), None)
+    entry = next((entry for entry in record.stages if entry.name == STAGE), None)
     if entry is None or entry.attempts == (1 if entry.status == "completed" else 0):
         return []
     try:
-        uri = _tracking_uri(project, record)
+        uri = tracking_uri(project, entry)
         if not uri:
             return []
-        database = _sqlite_file(uri)
+        database = database_file(project, uri)
         if database is None:
             return _kill_on_server(uri, record.run_id)
         return _kill_in_database(database, record, wait_seconds)
@@ -77,7 +74,7 @@ def _kill_in_database(database: Path, record: RunRecord, wait_seconds: float) ->
     if not database.exists() or database.stat().st_size == 0:
         return []
     ended_at = record.ended_at or now()
-    with _open(database, "rw", wait_seconds) as connection:
+    with open_database(database, "rw", wait_seconds) as connection:
         found = connection.execute(
             "SELECT run_uuid FROM runs JOIN tags USING (run_uuid) "
             "WHERE key = 'churn.run_id' AND value = ? AND status = 'RUNNING'",
@@ -118,51 +115,14 @@ def _copy(files: list[Path], folder: Path) -> None:
         shutil.copy(file, folder)
 
 
-def _tracking_uri(project: Project, record: RunRecord) -> str:
-    """Return the address that the model-building notebook used; its SQLite paths start from the notebooks' folder.
+def _address(database: Path) -> str:
+    from sqlalchemy import URL  # takes half a second
 
-    It is empty when the notebook knows no such parameter.
-    """
-    declared = declared_parameters(project.notebooks / find_stage(_STAGE).notebook).get("tracking_uri")
-    uri = str(record.stage(_STAGE).parameters.get("tracking_uri", declared.default if declared else ""))
-    if not uri.startswith(_SQLITE):
-        return uri
-    from sqlalchemy import URL  # takes half a second, which a run that starts need not wait for
-
-    database = Path(project.notebooks, uri.removeprefix(_SQLITE)).resolve().as_posix()
-    return URL.create("sqlite", database=database).render_as_string()  # which escapes what an address may not hold
+    return URL.create("sqlite", database=database.as_posix()).render_as_string()  # escapes what an address may not hold
 
 
-def _sqlite_file(uri: str) -> Path | None:
-    if not uri.startswith(_SQLITE):
-        return None
-    from sqlalchemy import make_url
-
-    return Path(str(make_url(uri).database))
-
-
-def _local_artifacts(uri: str, run_id: str, wait_seconds: float) -> Path | None:
-    """Return the folder of a run's artifacts where a local database names a local one."""
-    database = _sqlite_file(uri)
-    if database is None:
-        return None
-    with _open(database, "ro", wait_seconds) as connection:
+def _local_artifacts(database: Path, run_id: str, wait_seconds: float) -> Path | None:
+    """Return the folder of a run's artifacts, where the database names a local one."""
+    with open_database(database, "ro", wait_seconds) as connection:
         (found,) = connection.execute("SELECT artifact_uri FROM runs WHERE run_uuid = ?", [run_id]).fetchone()
-    parts = urlsplit(found)
-    return Path(url2pathname(parts.path)) if parts.scheme == "file" else None
-
-
-@contextlib.contextmanager
-def _open(database: Path, mode: str, wait_seconds: float) -> Iterator[sqlite3.Connection]:
-    """Open a database that exists; end the transaction and close it after use."""
-    address = f"{database.as_uri()}?mode={mode}"  # without a mode, SQLite makes the file
-    try:
-        with contextlib.closing(sqlite3.connect(address, uri=True, timeout=wait_seconds)) as connection, connection:
-            yield connection
-    except sqlite3.OperationalError as error:
-        if "locked" not in str(error):
-            raise
-        raise TimeoutError(
-            f"MLflow's database {database} is in use by another program for more than {wait_seconds:g} s: "
-            "end it (an MLflow server, a database browser)."
-        ) from error
+    return local_path(found)

@@ -33,6 +33,11 @@ class Project:
         return self.outputs / "runs"
 
     @property
+    def code(self) -> Path:
+        """What runs executed: one archive for equal code."""
+        return self.outputs / "code"
+
+    @property
     def lock_file(self) -> Path:
         """Held by the run in progress."""
         return self.outputs / "run.lock"

@@ -42,7 +42,10 @@ class FailedCell(_Entry):
 
 
 class StageRecord(_Entry):
-    """What happened to one stage."""
+    """What happened to one stage.
+
+    `decision` says why it ran, or was reused; `decided_by` are the parts of its fingerprint: name -> hash or value.
+    """
 
     name: str
     status: StageStatus = "not_run"
@@ -52,7 +55,9 @@ class StageRecord(_Entry):
     report: str | None = None
     report_html: str | None = None
     report_sha256: str | None = None
+    decision: str = ""
     fingerprint: str | None = None
+    decided_by: dict[str, str] = {}
     parameters: dict[str, Any] = {}
     inputs: dict[str, Content] = {}
     outputs: dict[str, Content] = {}
@@ -86,13 +91,14 @@ class PrefectReference(_Entry):
 
 
 class MlflowReference(_Entry):
-    """The run's name in MLflow."""
+    """The run's name in MLflow, and the registered version of its model, such as `churn/3`."""
 
     run_id: str | None = None
+    model: str | None = None
 
 
 class RunRecord(_Entry):
-    """What happened in one run. Times are UTC."""
+    """What happened in one run. Times are UTC; `code_sha256` names the archive of what was executed."""
 
     run_id: str
     status: RunStatus = "running"
@@ -101,6 +107,7 @@ class RunRecord(_Entry):
     command: str
     git: Git | None
     environment: Environment
+    code_sha256: str | None = None
     params_file: str
     params_sha256: str
     prefect: PrefectReference = PrefectReference()
@@ -176,9 +183,20 @@ def read_record(project: Project, run_id: str) -> RunRecord:
         run_id = known[-1]
     if run_id not in known:
         raise UsageError(f"There is no run {run_id!r} in {project.runs}{suggest(run_id, known) if known else ''}.")
+    return load_record(project, run_id)
+
+
+def load_record(project: Project, run_id: str) -> RunRecord:
+    """Read the record of a run that has one; unlike `read_record`, without looking at the other runs.
+
+    Raises:
+        UsageError: it is not valid, or is gone.
+    """
     file = project.runs / run_id / "run.json"
     try:
         return RunRecord.model_validate_json(file.read_bytes())
+    except FileNotFoundError:
+        raise UsageError(f"{file} is gone.") from None
     except ValidationError as error:
         raise UsageError(f"{file} is not a valid record: {error}") from None
 
@@ -192,6 +210,6 @@ def read_records(project: Project) -> Iterator[RunRecord]:
     """Read all valid records, newest first."""
     for run_id in reversed(run_ids(project)):
         try:
-            yield read_record(project, run_id)
+            yield load_record(project, run_id)
         except UsageError:
             continue

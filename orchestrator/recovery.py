@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from notebooks.dataset_folders import heal_dataset
+from orchestrator.contents import sha256
 from orchestrator.errors import UsageError
-from orchestrator.fingerprint import sha256
 from orchestrator.mlflow_runs import kill_unfinished
 from orchestrator.paths import Project
 from orchestrator.record import RunRecord, StageRecord, read_record, write_record

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,13 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_markdown_cell
 
 from orchestrator.execution import Execution, is_code
+from orchestrator.lineage import describe_stage
 from orchestrator.paths import Project
-from orchestrator.record import FailedCell, RunRecord, StageRecord, read_records, write_atomically
+from orchestrator.record import FailedCell, Git, RunRecord, StageRecord, read_records, write_atomically
 
 TEMPLATES = Path(__file__).parent / "templates"
+
+_NAMED = 4  # inputs, or outputs
 
 BANNER, MARK = "run-banner", "failed-cell-mark"  # the ids, and tags, of the cells that a report adds to its notebook
 
@@ -53,7 +57,9 @@ def headline(execution: Execution) -> str:
     return f"{words.rsplit(' ', 1)[0]} {where}"
 
 
-def compose(execution: Execution, run_id: str, entry: StageRecord) -> tuple[NotebookNode, FailedCell | None]:
+def compose(
+    execution: Execution, run_id: str, entry: StageRecord, git: Git | None = None
+) -> tuple[NotebookNode, FailedCell | None]:
     """Return the report of an execution, as far as it came: with a banner on top, and the true status of each cell.
 
     The failed cell is returned with its index in the report.
@@ -65,6 +71,7 @@ def compose(execution: Execution, run_id: str, entry: StageRecord) -> tuple[Note
         "attempt": entry.attempts,
         "started_at": entry.started_at.isoformat() if entry.started_at else None,
         "ended_at": entry.ended_at.isoformat() if entry.ended_at else None,
+        "lineage": describe_stage(entry, git),
     }
     return _compose(execution, facts)
 
@@ -143,10 +150,29 @@ def _banner(execution: Execution, facts: dict[str, Any]) -> str:
             took = f", took {(datetime.datetime.fromisoformat(facts['ended_at']) - started).total_seconds():.1f} s"
         lines.append(f"Started {started:%Y-%m-%d %H:%M:%S} UTC{took}, attempt {facts['attempt']}.")
     if execution.error:
-        error = execution.error.strip().splitlines()[0].replace("`", "'")  # a code span, in which nothing is markup
+        error = _as_code(execution.error.strip().splitlines()[0])
         where = " — see the [failed cell](#failed-cell)" if execution.failed_cell else ""
-        lines.append(f"`{error}`{where}; {execution.cells_not_run} cells did not run.")
+        lines.append(f"{error}{where}; {execution.cells_not_run} cells did not run.")
+    lines += _lineage_lines(facts.get("lineage", {}))
     return "  \n".join(lines)
+
+
+def _lineage_lines(lineage: dict[str, Any]) -> Iterator[str]:
+    """Yield what the picture in the `.html` shows, in words."""
+    for title in ("inputs", "outputs"):
+        if found := lineage.get(title):
+            named = [_as_code(f"{name} {version[:8]}".strip()) for name, version in found[:_NAMED]]
+            more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
+            yield f"{title.capitalize()}: {', '.join(named)}{more}."
+    if lineage.get("notebook"):
+        commit = f", commit {_as_code(lineage['commit'][:8])}" if lineage["commit"] else ""
+        edited = ", with what was not committed" if lineage["dirty"] else ""
+        yield f"Notebook {_as_code(lineage['notebook'][:8])}{commit}{edited}."
+
+
+def _as_code(text: str) -> str:
+    """Return a code span, in which nothing is markup."""
+    return "`" + text.replace("`", "'") + "`"
 
 
 def _cell(tag: str, source: str) -> NotebookNode:

@@ -5,7 +5,7 @@ DVC checks out a corrupt cache object without a word, so each object's hash is c
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,8 @@ from dvc_objects.fs.local import LocalFileSystem
 
 from notebooks.dataset_folders import new_dataset
 from notebooks.dataset_versions import open_repo
+from orchestrator.contents import measure
 from orchestrator.errors import RestoreError
-from orchestrator.fingerprint import measure
 from orchestrator.lock import hold_checkout
 from orchestrator.paths import Project
 from orchestrator.record import Content, RunRecord, read_record
@@ -38,13 +38,28 @@ def restore_run(project: Project, run_id: str) -> dict[str, Content]:
     wanted = recorded_datasets(read_record(project, run_id))
     if not wanted:
         raise RestoreError(f"Run {run_id} recorded no dataset: there is nothing to restore.")
-    with hold_checkout(project), open_repo(project.root) as repo:
-        for path, content in wanted.items():
-            _bring_to_cache(repo, path, content.md5)
-        for path, content in wanted.items():
-            _put_in_place(repo, project.root / path, content.md5)
-        repo.add([str(project.root / path) for path in wanted])  # the pointers follow
+    with hold_checkout(project):
+        bring_back(project, wanted)
     return wanted
+
+
+def bring_back(project: Project, contents: Mapping[str, Content]) -> None:
+    """Bring datasets, and pointers of datasets as they lie, back to what they were; the checkout has to be held.
+
+    Raises:
+        RestoreError: an object is missing or corrupt and no remote has it; what lies there is untouched.
+    """
+    datasets = [path for path in contents if path in DATASETS]
+    with open_repo(project.root) as repo:
+        for path in datasets:
+            bring_to_cache(repo, path, contents[path].md5)
+        for path in datasets:
+            _put_in_place(repo, project.root / path, contents[path].md5)
+        # The pointers follow.
+        repo.add(sorted({str(project.root / path.removesuffix(".dvc")) for path in contents}))
+    for path in contents:
+        if path not in datasets and (actual := measure(project.root / path).md5) != contents[path].md5:
+            raise RestoreError(f"{path} came back with the hash {actual}, expected {contents[path].md5}")
 
 
 def recorded_datasets(record: RunRecord) -> dict[str, Content]:
@@ -55,8 +70,12 @@ def recorded_datasets(record: RunRecord) -> dict[str, Content]:
     return {path: found[path] for path in DATASETS if path in found}
 
 
-def _bring_to_cache(repo: Any, dataset: str, md5: str) -> None:
-    """Make sure that a folder's list and then all its files lie in the cache, whole."""
+def bring_to_cache(repo: Any, dataset: str, md5: str) -> None:
+    """Make sure that a folder's list and then all its files lie in the cache, whole.
+
+    Raises:
+        RestoreError: an object is missing or corrupt and no remote has it.
+    """
     _ensure_objects(repo, dataset, [md5])
     tree = load(repo.cache.local, HashInfo("md5", md5))
     _ensure_objects(repo, dataset, [info.value for _, _, info in tree])

@@ -5,24 +5,24 @@ from __future__ import annotations
 import contextlib
 import os
 import platform
-import subprocess
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from nbformat import NotebookNode
 
 from orchestrator import report
-from orchestrator.errors import StageFailedError
+from orchestrator.contents import measure_all, sha256
+from orchestrator.decisions import Decision, Demand, History, decide, list_expected, predict
+from orchestrator.errors import RestoreError, StageFailedError, UsageError
 from orchestrator.execution import Execution
-from orchestrator.fingerprint import measure, sha256
+from orchestrator.fingerprint import CONTENT, Parts, combine, content_parts, find_parts
 from orchestrator.preflight import Plan, declared_parameters
 from orchestrator.progress import Listener
 from orchestrator.record import (
     Content,
     Environment,
     FailedCell,
-    Git,
     RunRecord,
     RunStatus,
     StageRecord,
@@ -34,10 +34,10 @@ from orchestrator.record import (
 )
 from orchestrator.redaction import Redactor, redactor_for
 from orchestrator.runner import execute_notebook
+from orchestrator.snapshot import keep_code, keep_difference, read_git
 from orchestrator.stages import STAGES, Stage
 
 _RESERVE = 256 * 1024  # bytes
-_Stamp = list[tuple[str, int, int]]
 
 
 @dataclass(frozen=True)
@@ -47,22 +47,22 @@ class Run:
     plan: Plan
     record: RunRecord
     redactor: Redactor
-    _measured: dict[str, tuple[_Stamp, Content]] = field(default_factory=dict, repr=False, compare=False)
+    demand: Demand = field(default_factory=Demand)
+    expected: tuple[Path, ...] = ()  # the notebooks that will be executed, as far as can be told before
 
     @property
     def folder(self) -> Path:
         """Where its record and reports lie."""
         return self.plan.project.runs / self.record.run_id
 
-    def measure(self, paths: tuple[str, ...]) -> dict[str, Content]:
-        """Hash the paths, relative to the root, that exist; only once as long as sizes and times stay the same."""
-        return {path: self._measure_once(path) for path in paths if (self.plan.project.root / path).exists()}
+    def expected_after(self, stage: Stage) -> tuple[Path, ...]:
+        """Return the notebooks that will be executed after a stage."""
+        later = self.plan.notebooks[self.plan.stages.index(stage) + 1 :]
+        return tuple(notebook for notebook in self.expected if notebook in later)
 
-    def _measure_once(self, path: str) -> Content:
-        stamp = _stamp(self.plan.project.root / path)
-        if path not in self._measured or self._measured[path][0] != stamp:
-            self._measured[path] = stamp, measure(self.plan.project.root / path)
-        return self._measured[path][1]
+    def measure(self, paths: tuple[str, ...]) -> dict[str, Content]:
+        """Hash the paths, relative to the root, that exist."""
+        return measure_all(self.plan.project.root, paths)
 
     @property
     def reserve(self) -> Path:
@@ -80,17 +80,18 @@ class Run:
             write_record(self.plan.project, self.record)
 
 
-def begin(plan: Plan, command: str) -> Run:
+def begin(plan: Plan, command: str, demand: Demand | None = None) -> Run:
     """Start a run: give it an id and write its first record."""
     project = plan.project
     record = RunRecord(
         run_id=new_run_id(),
         started_at=now(),
         command=redactor_for(plan.params).clean(command),
-        git=_git_state(project.root),
+        git=read_git(project.root),
         environment=Environment(
             python=platform.python_version(), lock_sha256=sha256(project.requirements.read_bytes())
         ),
+        code_sha256=keep_code(project, plan.params_file, redactor_for(plan.params)),
         params_file=project.relative(plan.params_file),
         params_sha256=sha256(plan.params_file.read_bytes()),
         stages=[StageRecord(name=stage.name, notebook=f"notebooks/{stage.notebook}") for stage in STAGES],
@@ -98,10 +99,55 @@ def begin(plan: Plan, command: str) -> Run:
     for entry in record.stages:
         if entry.name not in {stage.name for stage in plan.stages}:
             entry.reason = "not asked for (--from or --only)"
-    run = Run(plan, record, redactor_for(plan.params))
+    demand = demand or Demand()
+    run = Run(plan, record, redactor_for(plan.params), demand, list_expected(plan, predict(plan, demand)))
     run.save()
+    if record.git and record.git.dirty:
+        keep_difference(project.root, run.folder, run.redactor)
     write_atomically(run.reserve, os.urandom(_RESERVE))  # random: zeros take no room where a disk compresses
     return run
+
+
+def reuse_stage(run: Run, stage: Stage) -> Decision:
+    """Decide whether a stage has to run; if not, record the earlier result as its own, and bring its outputs back.
+
+    Raises:
+        WriteError: the record cannot be written.
+    """
+    decision = decide(run.plan, stage, run.demand, History(run.plan.project))
+    if decision.entry and decision.to_restore:
+        from orchestrator.restore import bring_back  # loads DVC
+
+        try:
+            bring_back(run.plan.project, {path: decision.entry.outputs[path] for path in decision.to_restore})
+        except RestoreError as error:
+            decision = replace(decision, what="runs", reason=str(error), entry=None)
+    entry = run.record.stage(stage.name)
+    entry.decision, entry.decided_by, entry.fingerprint = str(decision), decision.parts, combine(decision.parts)
+    if decision.entry:
+        _record_reuse(run, entry, decision.run_id, decision.entry)
+    return decision
+
+
+def _record_reuse(run: Run, entry: StageRecord, run_id: str, earlier: StageRecord) -> None:
+    entry.status, entry.reused_from = "reused", run_id
+    for name in ("notebook_sha256", "parameters", "inputs", "outputs", "results", "report_sha256"):
+        setattr(entry, name, getattr(earlier, name))
+    for name in ("report", "report_html"):
+        file = getattr(earlier, name)
+        there = file and (run.plan.project.runs / run_id / file).is_file()
+        setattr(entry, name, f"../{run_id}/{file}" if there else None)
+    _record_model(run, entry)
+    run.save()
+
+
+def _record_model(run: Run, entry: StageRecord) -> None:
+    """Take over what model building's summary says of MLflow."""
+    results = entry.results
+    if "mlflow_run_id" in results:
+        run.record.mlflow.run_id = str(results["mlflow_run_id"])
+    if "registered_model" in results and "model_version" in results:
+        run.record.mlflow.model = f"{results['registered_model']}/{results['model_version']}"
 
 
 def run_stage(run: Run, stage: Stage, attempt: int, listener: Listener) -> StageRecord:
@@ -135,12 +181,6 @@ def run_stage(run: Run, stage: Stage, attempt: int, listener: Listener) -> Stage
     return entry
 
 
-def _stamp(path: Path) -> _Stamp:
-    """Return what tells whether a file or folder was written to: name, size and time of each file."""
-    files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
-    return [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
-
-
 def skip_stage(run: Run, stage: Stage, reason: str) -> None:
     """Record why a stage did not run."""
     run.record.stage(stage.name).reason = reason
@@ -172,6 +212,9 @@ def _record_start(run: Run, stage: Stage, entry: StageRecord, attempt: int, cont
     entry.notebook_sha256 = sha256(content)
     entry.parameters = _parameters(run, stage)
     entry.inputs = run.measure(stage.reads)
+    if attempt > 1 or not entry.decided_by:
+        entry.decided_by = find_parts(run.plan, stage)
+        entry.fingerprint = combine(entry.decided_by)
     run.save()
 
 
@@ -179,25 +222,38 @@ def _record_end(run: Run, stage: Stage, entry: StageRecord, execution: Execution
     entry.ended_at = now()
     if execution.status == "completed":
         _check_inputs(run, stage, entry, execution)
+    entry.results = execution.results
+    entry.outputs = run.measure(stage.writes) if execution.status == "completed" else {}  # the report shows them
     warnings = [*execution.warnings, *_write_report(run, stage, entry, execution)]
     entry.status, entry.cells_not_run = execution.status, execution.cells_not_run
-    entry.results = execution.results
-    if execution.status == "completed":
-        entry.outputs = run.measure(stage.writes)
+    if execution.status != "completed":
+        entry.outputs = {}
     error = execution.error if entry.failed_cell is None else ""
     entry.reason = run.redactor.clean("; ".join(filter(None, [error, *warnings])))
-    if "mlflow_run_id" in execution.results:
-        run.record.mlflow.run_id = str(execution.results["mlflow_run_id"])
+    _record_model(run, entry)
     run.save()
 
 
 def _check_inputs(run: Run, stage: Stage, entry: StageRecord, execution: Execution) -> None:
-    """Fail a completed stage whose inputs are no longer what they were when it started."""
-    now_there = run.measure(stage.reads)
-    changed = [path for path in stage.reads if now_there.get(path) != entry.inputs.get(path)]
+    """Fail a completed stage whose inputs, sources that are files too, are no longer what they were when it started.
+
+    Where its code was edited meanwhile, nobody can say which of it was executed: the result is not reused.
+    """
+    before, after = entry.decided_by, content_parts(run.plan, stage)
+    contents = {name: value for name, value in before.items() if value.startswith(CONTENT)}
+    changed = [name for name in {**contents, **after} if contents.get(name) != after.get(name)]
     if changed:
         what = f"{', '.join(changed)} changed while the stage ran; its result may mix old and new data. Run it again."
         execution.fail("failed", "InputChanged", what)
+    elif _find_parts_now(run, stage) != before:
+        entry.fingerprint, entry.decided_by = None, {}
+
+
+def _find_parts_now(run: Run, stage: Stage) -> Parts | None:
+    try:
+        return find_parts(run.plan, stage)
+    except (UsageError, SyntaxError):  # an editor is about to save it
+        return None
 
 
 def _write_report(run: Run, stage: Stage, entry: StageRecord, execution: Execution) -> list[str]:
@@ -223,7 +279,7 @@ def _write_report(run: Run, stage: Stage, entry: StageRecord, execution: Executi
 
 
 def _compose(run: Run, entry: StageRecord, execution: Execution) -> tuple[NotebookNode, FailedCell | None]:
-    notebook, failed = report.compose(execution, run.record.run_id, entry)
+    notebook, failed = report.compose(execution, run.record.run_id, entry, run.record.git)
     if failed:
         failed.source = run.redactor.clean(failed.source)
     return run.redactor.clean_notebook(notebook), failed
@@ -254,6 +310,7 @@ def _parameters(run: Run, stage: Stage) -> dict[str, Any]:
     from_run = {
         "params_file": relative if Path(relative).is_absolute() else f"../{relative}",
         "run_id": run.record.run_id,
+        "git_commit": run.record.git.commit if run.record.git else "",
     }
     declared = declared_parameters(project.notebooks / stage.notebook)
     return {name: value for name, value in from_run.items() if name in declared} | run.plan.parameters[stage.name]
@@ -264,15 +321,3 @@ def _describe_failure(run: Run, entry: StageRecord, execution: Execution) -> str
     message = f"Stage {entry.name} {word.lower()} {rest}: {execution.error}"
     page = entry.report_html or entry.report
     return f"{message}\nReport: {run.folder / page}" if page else message
-
-
-def _git_state(root: Path) -> Git | None:
-    def ask(*words: str) -> str:
-        return subprocess.run(["git", "-C", str(root), *words], capture_output=True, text=True, check=True).stdout
-
-    try:
-        # The pointers of the datasets are results: that they are not committed yet changes nothing for a run.
-        changed = ask("status", "--porcelain", "--", ".", ":!data/*.dvc")
-        return Git(commit=ask("rev-parse", "HEAD").strip(), dirty=bool(changed.strip()))
-    except (OSError, subprocess.CalledProcessError):
-        return None  # not a git checkout, no commit yet, or no git

@@ -10,14 +10,19 @@ from orchestrator.errors import UsageError
 
 @dataclass(frozen=True)
 class Stage:
-    """One notebook with the paths that it reads and writes, relative to the root; `time_limit` in seconds."""
+    """One notebook with the paths that it reads and writes, relative to the root; `time_limit` in seconds.
+
+    `settings` are files that decide what it does, where they exist.
+    """
 
     name: str
     notebook: str
     reads: tuple[str, ...]
     writes: tuple[str, ...]
     time_limit: int = 3600
+    settings: tuple[str, ...] = ()
     needs_secrets: bool = False  # it is given the secret variables of the sources
+    reads_sources: bool = False
 
     @property
     def report_name(self) -> str:
@@ -29,12 +34,19 @@ DATASETS = ("data/raw", "data/validated", "data/prepared", "data/features")
 POINTERS = tuple(f"{dataset}.dvc" for dataset in DATASETS)
 
 STAGES = (
-    Stage("ingestion", "01_ingestion.ipynb", reads=(), writes=("data/raw",), needs_secrets=True),
+    Stage("ingestion", "01_ingestion.ipynb", reads=(), writes=("data/raw",), needs_secrets=True, reads_sources=True),
     Stage("validation", "02_validation.ipynb", reads=("data/raw",), writes=("data/validated",)),
     Stage("preparation", "03_preparation.ipynb", reads=("data/validated",), writes=("data/prepared",)),
     Stage("transformation", "04_transformation.ipynb", reads=("data/prepared",), writes=("data/features",)),
     # A source and the remote that datasets are pushed to may share their credentials.
-    Stage("versioning", "05_versioning.ipynb", reads=DATASETS, writes=POINTERS, needs_secrets=True),
+    Stage(
+        "versioning",
+        "05_versioning.ipynb",
+        reads=DATASETS,
+        writes=POINTERS,
+        settings=(".dvc/config", ".dvc/config.local"),  # which name the remote
+        needs_secrets=True,
+    ),
     Stage("model_building", "06_model_building.ipynb", reads=("data/features", *POINTERS), writes=()),
 )
 STAGE_NAMES = [stage.name for stage in STAGES]

@@ -14,8 +14,8 @@ import pytest
 from conftest import wait_until, write_notebook
 from nbformat import NotebookNode
 
+from orchestrator.contents import sha256
 from orchestrator.errors import StageFailedError
-from orchestrator.fingerprint import sha256
 from orchestrator.paths import Project
 from orchestrator.preflight import make_plan
 from orchestrator.record import StageRecord, read_record
@@ -260,7 +260,7 @@ def test_an_input_that_changes_while_a_stage_reads_it_fails_the_stage(tiny_proje
     (tiny_project / "data/raw").mkdir(parents=True)
     (tiny_project / "data/raw/table.txt").write_text("old")
     run = prepare(tiny_project, "open('../data/raw/table.txt', 'w').write('new')", stage="validation")
-    with pytest.raises(StageFailedError, match=r"data/raw changed while the stage ran") as caught:
+    with pytest.raises(StageFailedError, match=r"data/raw/table.txt changed while the stage ran") as caught:
         run_stage(run, find_stage("validation"), 1, Heard())
     assert not caught.value.may_pass
     entry = run.record.stage("validation")

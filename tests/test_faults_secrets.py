@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import json
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -95,6 +96,8 @@ def replace_model_building(root: Path, cells: list[str]) -> None:
 
 def find_traces(root: Path, prefect_home: Path) -> Iterator[str]:
     """Name the files, and the lines of databases, in which the secret stands."""
+    for archive in (root / "outputs/code").glob("*.zip"):
+        shutil.unpack_archive(archive, archive.with_suffix(""))
     files = [file for folder in (root / "outputs", prefect_home) for file in folder.rglob("*") if file.is_file()]
     for file in files:
         content = file.read_bytes()

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import sqlite3
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -223,6 +225,31 @@ def test_a_closed_store_is_complete_and_holds_no_file_open(repository: Path) -> 
     again = FeatureStore(repo_path=str(moved))
     assert feature_store.read_customer(again, "id", "2")["plan"] == "old"
     feature_store.close_store(again)
+
+
+@pytest.mark.skipif(not hasattr(time, "tzset"), reason="the time zone of a process cannot be changed here")
+def test_a_closed_store_is_the_same_in_every_time_zone(
+    repository: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Feast writes the times of events as if they were the machine's own; settled, the bytes are equal, and in UTC."""
+    found = []
+    try:
+        for zone in ("UTC", "Pacific/Auckland"):
+            monkeypatch.setenv("TZ", zone)
+            time.tzset()
+            folder = shutil.copytree(repository, tmp_path_factory.mktemp("zone") / "features")
+            store = feature_store.open_store(folder)
+            feature_store.materialise(store, AS_OF)
+            feature_store.close_store(store)
+            found.append((folder / "online_store.db").read_bytes())
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert found[0] == found[1]
+    with sqlite3.connect(folder / "online_store.db") as online:
+        times = online.execute("SELECT DISTINCT event_ts FROM churn_derived").fetchall()
+    online.close()
+    assert times == [(int(AS_OF.tz_localize("UTC").timestamp()),)]
 
 
 @pytest.mark.e2e

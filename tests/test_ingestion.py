@@ -60,7 +60,7 @@ def small_project(project_copy: Path) -> Path:
     received = read_source("crm", FileSource(file="a.csv"), project_copy)
     with stagekit.new_dataset(project_copy / "data" / "raw") as folder:
         stagekit.write_table(received.table, folder, "crm")
-        stagekit.write_json({"crm": received.provenance("2026-01-01T00:00:00+00:00")}, folder, "provenance")
+        stagekit.write_json({"crm": received.provenance()}, folder, "provenance")
     return project_copy
 
 

@@ -12,13 +12,16 @@ import nbformat
 import pytest
 from conftest import copy_project, read_run, run_flow
 from nbclient import NotebookClient
+from past_runs import churn
 from servers import POSTGRES_PASSWORD, serving_company
 
-from orchestrator.fingerprint import measure_all
+from orchestrator.contents import measure_all
+from orchestrator.lineage_view import trace
 from orchestrator.paths import Project
 from orchestrator.record import RunRecord
 from orchestrator.restore import restore_run
 from orchestrator.stages import DATASETS, STAGES
+from orchestrator.verify import verify_run
 
 pytestmark = pytest.mark.e2e
 on_sample = pytest.mark.xdist_group("sample")  # parallel workers would each do the run that these tests share
@@ -69,6 +72,27 @@ def test_mlflow_has_the_run_with_reports_metrics_and_model(sample: tuple[Path, R
 
 
 @on_sample
+def test_mlflow_and_the_record_name_each_other(sample: tuple[Path, RunRecord]) -> None:
+    """MLflow's run and registered version carry run, stage, commit and datasets; a trace leads back to the sources."""
+    root, record = sample
+    named = {"churn.run_id": record.run_id, "churn.stage": "model_building"}
+    named |= {"git_commit": record.git.commit if record.git else ""}
+    named |= {
+        f"dataset.{Path(path).name}.md5": content.md5 for path, content in record.stage("versioning").inputs.items()
+    }
+    with sqlite3.connect(root / "outputs/mlflow.db") as database:
+        run = dict(database.execute("SELECT key, value FROM tags WHERE run_uuid = ?", [record.mlflow.run_id]))
+        version = dict(database.execute("SELECT key, value FROM model_version_tags WHERE version = 1"))
+    assert len(named) == 3 + len(DATASETS)
+    assert named.items() <= run.items()
+    assert named.items() <= version.items()
+    assert record.mlflow.model == "churn/1"
+    graph, target = trace(Project(root), "@champion")
+    assert target.title == "model models:/churn/1"
+    assert {f"{record.run_id}/ingestion", "source contract@"} <= {*graph.walk_up(target.up)}
+
+
+@on_sample
 def test_each_notebook_runs_on_its_own_in_jupyterlab(sample: tuple[Path, RunRecord]) -> None:
     """After a run, Run All works in each notebook, with its own defaults, in the notebooks' folder."""
     root, _ = sample
@@ -92,6 +116,24 @@ def test_restore_brings_back_what_the_run_recorded(sample: tuple[Path, RunRecord
     assert measure_all(root, DATASETS) == recorded
 
 
+@on_sample
+def test_the_run_is_verified_and_comes_out_the_same_again(sample: tuple[Path, RunRecord]) -> None:
+    """`verify` finds all that was recorded; `rerun` has the same datasets, results, outputs and model file."""
+    root, record = sample
+    assert {finding.verdict for finding in verify_run(Project(root), record.run_id)} == {"intact"}
+    compared = read_rerun(root)
+    assert {one["verdict"] for one in compared} == {"identical"}
+    assert {"data/features", "model_building.model_sha256", "model_building"} <= {one["name"] for one in compared}
+
+
+def read_rerun(root: Path) -> list[dict[str, str]]:
+    """Execute the newest run again, without the variables of its sources, and return what was compared."""
+    ended = churn(root, "rerun", "latest", "--json")
+    assert ended.returncode == 0, ended.stdout[-3000:] + ended.stderr[-3000:]
+    compared: list[dict[str, str]] = json.loads(ended.stdout)["compared"]
+    return compared
+
+
 def test_the_four_tables_from_a_file_a_database_and_an_api(
     shared_data: Path, tmp_path: Path, project_copy: Path, prefect_api: dict[str, str]
 ) -> None:
@@ -112,6 +154,7 @@ def test_the_four_tables_from_a_file_a_database_and_an_api(
     assert not [file for file in written if any(secret in file.read_bytes() for secret in secrets)]
     provenance = json.loads((project_copy / "data/raw/provenance.json").read_text())
     assert {part["kind"] for part in provenance.values()} == {"file", "database", "api"}
+    assert {one["verdict"] for one in read_rerun(project_copy)} == {"identical"}
 
 
 def test_the_flat_table(shared_data: Path, project_copy: Path, prefect_api: dict[str, str]) -> None:
@@ -122,6 +165,7 @@ def test_the_flat_table(shared_data: Path, project_copy: Path, prefect_api: dict
     results = read_run(project_copy).stage("model_building").results
     assert 0.846 <= float(results["cv_roc_auc"]) <= 0.87
     assert float(results["cv_average_precision"]) >= 0.66
+    assert {one["verdict"] for one in read_rerun(project_copy)} == {"identical"}
 
 
 def test_a_leaky_column_stops_the_run(shared_data: Path, project_copy: Path, prefect_api: dict[str, str]) -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
+from orchestrator.contents import measure_all
 from orchestrator.errors import RestoreError
-from orchestrator.fingerprint import measure_all
 from orchestrator.paths import Project
 from orchestrator.preflight import make_plan
 from orchestrator.record import Content

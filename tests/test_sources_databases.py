@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import sqlite3
+import subprocess
+import sys
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
@@ -190,3 +192,20 @@ def test_what_is_not_there_is_named(postgres: str) -> None:
 def test_result_with_repeated_names_is_refused(postgres: str) -> None:
     """Two columns of one name are refused by name."""
     assert "more than once in the result: 'id'" in refusal(postgres, query="select id, plan as id from customers")
+
+
+def test_reading_an_sqlite_database_leaves_it_as_it_is(tmp_path: Path) -> None:
+    """What a program that was killed left in the write-ahead log is read, and stays there; odd paths are no matter."""
+    folder = tmp_path / "a b#?%20ü"
+    folder.mkdir()
+    code = (
+        "import os, sqlite3, sys\nconnection = sqlite3.connect(sys.argv[1])\n"
+        "connection.execute('PRAGMA journal_mode=WAL')\nconnection.execute('CREATE TABLE t (id TEXT)')\n"
+        "connection.execute(\"INSERT INTO t VALUES ('1')\")\nconnection.commit()\nos._exit(0)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(folder / "crm.db")], check=True)
+    before = {file.name: file.read_bytes() for file in folder.iterdir() if not file.name.endswith("-shm")}
+    assert before.keys() == {"crm.db", "crm.db-wal"}
+    source = DatabaseSource(database="sqlite:///crm.db", table="t")
+    assert read_source("crm", source, folder).table["id"].tolist() == ["1"]
+    assert {file.name: file.read_bytes() for file in folder.iterdir() if not file.name.endswith("-shm")} == before

@@ -70,13 +70,16 @@ def _make_engine(address: str, root: Path) -> sa.Engine:
 
 
 def _locate_sqlite(url: sa.URL, root: Path) -> sa.URL:
-    """Resolve a relative path against the root, and refuse a missing file: SQLite would create it."""
+    """Resolve a relative path against the root, and refuse a missing file: SQLite would create it.
+
+    Read-only: else closing the last connection would write what waits in `-wal` into the database.
+    """
     if not url.database or url.database == ":memory:" or url.database.startswith("file:"):
         return url
     path = root.resolve() / url.database
     if not path.is_file():
         raise SourceRefused(f"there is no SQLite database at {path}.")
-    return url.set(database=str(path))
+    return url.set(database=path.as_uri(), query={**url.query, "mode": "ro", "uri": "true"})
 
 
 def _read(engine: sa.Engine, source: DatabaseSource) -> Content:

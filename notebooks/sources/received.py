@@ -98,12 +98,11 @@ class Received:
         """Number of rows in the table."""
         return len(self.table)
 
-    def provenance(self, time: str) -> dict[str, Any]:
-        """Return the facts for `provenance.json`; `time` is when the source was read, ISO 8601 in UTC."""
+    def provenance(self) -> dict[str, Any]:
+        """Return the facts for `provenance.json`: none of when: equal content is an equal dataset."""
         return {
             "kind": self.kind,
             "address": self.address,
-            "time": time,
             "rows": self.rows,
             "malformed_rows": len(self.malformed),
             "columns": list(self.table.columns),

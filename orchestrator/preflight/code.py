@@ -78,6 +78,17 @@ def read_notebook_code(path: Path) -> Code:
     return _read_cells(read_notebook(path))
 
 
+def parse_cells(path: Path) -> list[ast.Module]:
+    """Return the syntax trees of a valid notebook's code cells, in order, but for the one with the parameters.
+
+    Raises:
+        UsageError: it is not a valid notebook.
+        SyntaxError: a cell cannot be parsed.
+    """
+    notebook = read_notebook(path)
+    return [_parse_cell(cell.source) for cell in notebook.cells if cell not in notebook.parameters]
+
+
 def read_module_code(path: Path, module: str, name: str) -> Code:
     """Read the code of a module beside the notebooks, such as `sources.files`; `name` is what messages call it."""
     try:

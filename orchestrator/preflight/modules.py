@@ -13,10 +13,11 @@ from orchestrator.preflight.imports import Import, find_local, is_installed, sug
 
 @dataclass
 class Modules:
-    """What the notebooks import: the modules beside them, name -> code, and the packages."""
+    """What the notebooks import: the modules beside them, name -> code and name -> file, and the packages."""
 
     folder: Path
     local: dict[str, Code] = field(default_factory=dict)
+    files: dict[str, Path] = field(default_factory=dict)
     packages: dict[str, list[Import]] = field(default_factory=dict)
 
     def follow(self, code: Code) -> None:
@@ -60,6 +61,7 @@ class Modules:
         path = find_local(self.folder, module)
         if path and module not in self.local:
             name = f"{self.folder.name}/{path.relative_to(self.folder).as_posix()}"
+            self.files[module] = path
             self.local[module] = read_module_code(path, module, name)
             self.follow(self.local[module])
 

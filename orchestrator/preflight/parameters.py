@@ -16,7 +16,7 @@ from orchestrator.preflight.values import find_name_problem, find_value_problems
 from orchestrator.stages import Stage
 
 # Parameters that the run itself gives to the notebooks that declare them.
-GIVEN_BY_RUN = {"params_file", "run_id"}
+GIVEN_BY_RUN = {"params_file", "run_id", "git_commit"}
 # A setting of a stage that is the run's and not the notebook's.
 TIME_LIMIT = "time_limit"
 

@@ -46,6 +46,25 @@ def local_files(project: Project, params: Params) -> dict[str, Path]:
     return {name: path for name, path in paths.items() if path and not (params.sample and path.is_relative_to(made))}
 
 
+def sample_sources(project: Project, params: Params) -> list[str]:
+    """Name the sources that the sample company serves."""
+    if not params.sample:
+        return []
+    made = project.data / "sample" / "made"
+    return [
+        name
+        for name, source in params.sources.items()
+        if (isinstance(source, ApiSource) and "${SAMPLE_API}" in source.api)
+        or ((path := _local_path(project, source)) and path.is_relative_to(made))
+    ]
+
+
+def remote_sources(project: Project, params: Params) -> list[str]:
+    """Name the sources whose content is known only when they are read: databases, APIs, files elsewhere."""
+    known = {*local_files(project, params), *sample_sources(project, params)}
+    return [name for name in params.sources if name not in known]
+
+
 def hosts(params: Params) -> dict[str, Host]:
     """Return the hosts that sources are asked from: name -> host and port."""
     found = {name: _host_of(source) for name, source in params.sources.items()}

@@ -1,0 +1,100 @@
+"""MLflow's database, asked directly: MLflow itself takes seconds to import."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+from orchestrator.contents import sha256
+from orchestrator.errors import UsageError
+from orchestrator.paths import Project
+from orchestrator.preflight import declared_parameters
+from orchestrator.record import StageRecord
+from orchestrator.stages import find_stage
+
+STAGE = "model_building"
+MODEL_FILE = "model.skops"  # as notebooks/tracking.py names it
+
+_SQLITE = "sqlite:///"
+
+
+def tracking_uri(project: Project, entry: StageRecord) -> str:
+    """Return the address that a model building used: given to it, or its notebook's default at that time, or now.
+
+    It is empty when the notebook knows no such parameter.
+    """
+    decided = entry.decided_by.get(f"stages.{STAGE}.tracking_uri")
+    if "tracking_uri" in entry.parameters or decided:
+        return str(entry.parameters.get("tracking_uri", json.loads(decided or '""')))
+    with contextlib.suppress(UsageError):  # the notebook is being edited
+        declared = declared_parameters(project.notebooks / find_stage(STAGE).notebook).get("tracking_uri")
+        return str(declared.default) if declared else ""
+    return ""
+
+
+def database_file(project: Project, uri: str) -> Path | None:
+    """Return the file of an SQLite address, whose paths start from the notebooks' folder; of another address, None."""
+    if not uri.startswith(_SQLITE):
+        return None
+    return Path(project.notebooks, uri.removeprefix(_SQLITE).partition("?")[0]).resolve()
+
+
+def find_lost_model(project: Project, entry: StageRecord) -> Iterator[str]:
+    """Yield what is no longer there of the run and the model that a model building left in a local MLflow database."""
+    run_id, recorded = entry.results.get("mlflow_run_id"), entry.results.get("model_sha256")
+    database = database_file(project, tracking_uri(project, entry)) if run_id else None
+    if database is None:
+        return
+    if not database.is_file():
+        yield f"MLflow's database {project.relative(database)} is missing"
+        return
+    try:
+        with open_database(database, "ro", wait_seconds=1) as connection:
+            runs = connection.execute(
+                "SELECT 1 FROM runs WHERE run_uuid = ? AND lifecycle_stage = 'active'", [run_id]
+            ).fetchall()
+            models = connection.execute(
+                "SELECT artifact_location FROM logged_models WHERE source_run_id = ?", [run_id]
+            ).fetchall()
+    except (sqlite3.Error, TimeoutError):
+        return  # it is in use, or made by another version: model building itself would say so
+    files = [local_path(location) for (location,) in models]
+    if not runs:
+        yield f"MLflow no longer has its run {run_id}"
+    elif recorded and not any(file and _holds(file / MODEL_FILE, str(recorded)) for file in files):
+        yield f"the model of MLflow's run {run_id} is missing or was altered"
+
+
+def local_path(uri: str) -> Path | None:
+    """Return the local folder that an artifact address names, if it names one."""
+    parts = urlsplit(uri)
+    return Path(url2pathname(parts.path)) if parts.scheme == "file" else None
+
+
+@contextlib.contextmanager
+def open_database(database: Path, mode: str, wait_seconds: float) -> Iterator[sqlite3.Connection]:
+    """Open a database that exists, `mode` being `ro` or `rw`; end the transaction and close it after use.
+
+    Raises:
+        TimeoutError: another program held it for longer.
+    """
+    address = f"{database.as_uri()}?mode={mode}"  # without a mode, SQLite makes the file
+    try:
+        with contextlib.closing(sqlite3.connect(address, uri=True, timeout=wait_seconds)) as connection, connection:
+            yield connection
+    except sqlite3.OperationalError as error:
+        if "locked" not in str(error):
+            raise
+        raise TimeoutError(
+            f"MLflow's database {database} is in use by another program for more than {wait_seconds:g} s: "
+            "end it (an MLflow server, a database browser)."
+        ) from error
+
+
+def _holds(file: Path, recorded: str) -> bool:
+    return file.is_file() and sha256(file.read_bytes()) == recorded

@@ -1,0 +1,86 @@
+"""The code of a run, kept with it: notebooks, the modules beside them, the params file, the uncommitted difference."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from orchestrator.contents import sha256
+from orchestrator.paths import Project
+from orchestrator.record import Git, write_atomically
+from orchestrator.redaction import Redactor
+
+DIFFERENCE = "uncommitted.diff"
+_FOLDERS = {"notebooks": ("*.ipynb", "*.py"), "data/sample": ("*.py",)}
+_LONGEST_DIFFERENCE = 5_000_000  # characters; beyond, somebody has data under git
+
+
+def keep_code(project: Project, params_file: Path, redactor: Redactor) -> str:
+    """Keep what a run executes as `outputs/code/<SHA-256>.zip`, once for equal code, and return the SHA-256.
+
+    Equal files give equal bytes: the archive holds no times. In a file that repeats a secret, its name stands instead.
+
+    Raises:
+        WriteError: it cannot be written.
+    """
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, file in sorted(_files(project, params_file)):
+            text = file.read_bytes().decode("utf-8", "surrogateescape")
+            content = redactor.clean(text).encode("utf-8", "surrogateescape")
+            archive.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)
+    name = sha256(target.getvalue())
+    if not code_file(project, name).exists():
+        project.code.mkdir(parents=True, exist_ok=True)
+        write_atomically(code_file(project, name), target.getvalue())
+    return name
+
+
+def code_file(project: Project, name: str) -> Path:
+    """Return the archive of a run's code."""
+    return project.code / f"{name}.zip"
+
+
+def read_git(root: Path) -> Git | None:
+    """Return the commit that is checked out, and whether files differ from it; None outside of git."""
+    try:
+        changed = _ask(root, "status", "--porcelain", *_OWN_FILES)
+        return Git(commit=_ask(root, "rev-parse", "HEAD").strip(), dirty=bool(changed.strip()))
+    except (OSError, subprocess.CalledProcessError):
+        return None  # not a git checkout, no commit yet, or no git
+
+
+def keep_difference(root: Path, folder: Path, redactor: Redactor) -> None:
+    """Write what differs from the commit, in files that git knows, to `uncommitted.diff` in a run's folder.
+
+    Raises:
+        WriteError: it cannot be written.
+    """
+    try:
+        difference = _ask(root, "diff", "HEAD", *_OWN_FILES)
+    except (OSError, subprocess.CalledProcessError):
+        return
+    if difference and len(difference) <= _LONGEST_DIFFERENCE:
+        write_atomically(folder / DIFFERENCE, redactor.clean(difference).encode("utf-8", "surrogateescape"))
+
+
+# The pointers of the datasets are results: that they are not committed yet changes nothing for a run.
+_OWN_FILES = ("--", ".", ":!data/*.dvc")
+
+
+def _files(project: Project, params_file: Path) -> Iterator[tuple[str, Path]]:
+    for folder, patterns in _FOLDERS.items():
+        for pattern in patterns:
+            for file in (project.root / folder).rglob(pattern):
+                if ".ipynb_checkpoints" not in file.parts and file.is_file():
+                    yield file.relative_to(project.root).as_posix(), file
+    yield "requirements.txt", project.requirements
+    yield "params.yaml", params_file
+
+
+def _ask(root: Path, *words: str) -> str:
+    answer = subprocess.run(["git", "-C", str(root), *words], capture_output=True, check=True)
+    return answer.stdout.decode("utf-8", "surrogateescape")

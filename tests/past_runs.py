@@ -1,0 +1,116 @@
+"""A small project with a past run, made without Prefect: real kernels, real datasets, under a minute."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from conftest import TINY_STAGES, copy_project, write_notebook
+
+from orchestrator import kernels
+from orchestrator.decisions import make_demand
+from orchestrator.paths import Project
+from orchestrator.preflight import make_plan
+from orchestrator.record import RunRecord
+from orchestrator.run import begin, end, reuse_stage, run_stage
+
+READ_FILE = """
+import pathlib
+import stagekit
+with stagekit.new_dataset("../data/raw") as folder:
+    stagekit.write_json(pathlib.Path("../customers.csv").read_text(), folder, "customers")
+"""
+WRITE = """
+import json, pathlib
+import stagekit
+before = sorted(pathlib.Path("../data/{0}").glob("*.json"))
+with stagekit.new_dataset("../data/{1}") as folder:
+    stagekit.write_json([len(json.loads(file.read_text())) for file in before], folder, "sizes")
+print([file.name for file in before])
+"""
+REMEMBER = """
+import json, pathlib
+import stagekit
+text = json.loads(pathlib.Path("../data/raw/customers.json").read_text())
+last = pathlib.Path("../data/validated/profile.json")
+print("last time", json.loads(last.read_text()) if last.exists() else "nothing")
+with stagekit.new_dataset("../data/validated") as folder:
+    stagekit.write_json([len(text)], folder, "profile")
+"""
+RECORD = """
+import pathlib
+import dataset_versions
+repo = dataset_versions.open_repo(pathlib.Path("..").resolve())
+folders = [pathlib.Path("../data", name) for name in ("raw", "validated", "prepared", "features")]
+before = [dataset_versions.read_version(repo, folder) for folder in folders]
+dataset_versions.record(repo, folders)
+after = [dataset_versions.read_version(repo, folder) for folder in folders]
+print([dataset_versions.compare(old, new) for old, new in zip(before, after)])
+repo.close()
+"""
+PARAMS = """
+name: Repeated
+customer_id: id
+label: {column: gone, positive: "1"}
+sources:
+  customers: {file: "${CUSTOMERS_FOLDER}/customers.csv", columns: {id: {type: id, description: the id}}}
+"""
+BODIES = TINY_STAGES | {
+    "ingestion": READ_FILE,
+    "validation": REMEMBER,
+    "preparation": WRITE.format("validated", "prepared"),
+    "transformation": WRITE.format("prepared", "features"),
+    "versioning": RECORD,
+}
+
+
+class Listener:
+    """Hears nothing."""
+
+    def cell_started(self, number: int, total: int, heading: str) -> None:
+        """Nothing."""
+
+    def text_printed(self, line: str) -> None:
+        """Nothing."""
+
+
+def make_project(root: Path, bodies: Mapping[str, str]) -> Project:
+    """Make a project whose notebooks do little but write, read and record real datasets."""
+    copy_project(root)
+    for number, (stage, body) in enumerate((BODIES | dict(bodies)).items(), start=1):
+        write_notebook(root / "notebooks" / f"{number:02}_{stage}.ipynb", stage, [body])
+    (root / "params.yaml").write_text(PARAMS)
+    (root / "customers.csv").write_text("id,gone\n1,0\n2,1\n")
+    return Project(root)
+
+
+def execute(project: Project) -> RunRecord:
+    """Run the stages of which there is no earlier result, as the flow does; return the record."""
+    os.environ["CUSTOMERS_FOLDER"] = str(project.root)
+    try:
+        demand = make_demand((), None, None)
+        run = begin(make_plan(project, project.params_file, {}), "churn run", demand)
+        for stage in run.plan.stages:
+            if reuse_stage(run, stage).entry is None:
+                run_stage(run, stage, 1, Listener())
+        end(run, "completed")
+    finally:
+        kernels.end_all()
+        del os.environ["CUSTOMERS_FOLDER"]
+    return run.record
+
+
+def churn(root: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run the command line in a copy of the project."""
+    return subprocess.run(
+        [sys.executable, "-m", "orchestrator.cli", *words],
+        cwd=root,
+        env=os.environ | {"PYTHONPATH": str(root)},
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
