@@ -116,11 +116,8 @@ def _finish_without_run(decisions: Sequence[Decision]) -> bool:
 
     False when one could not be brought back.
     """
-    from orchestrator.recovery import recover
-
     with hold_checkout(PROJECT):
-        for killed in recover(PROJECT):
-            typer.echo(f"Run {killed.run_id} was killed; it is now recorded as crashed.", err=True)
+        _recover()
         lost = {path: one.entry.outputs[path] for one in decisions if one.entry for path in one.to_restore}
         if lost:
             from orchestrator.restore import bring_back
@@ -130,10 +127,17 @@ def _finish_without_run(decisions: Sequence[Decision]) -> bool:
             except RestoreError as error:
                 _complain(str(error))
                 return False
-    for one in decisions:
-        typer.echo(f"{one.stage.name:<15} {one}")
+    _print_decisions(decisions)
     typer.echo(f"Nothing to do. Reports: {PROJECT.outputs / 'index.html'}")
     return True
+
+
+def _recover() -> None:
+    """Put right what killed runs left, and say so; the checkout has to be held."""
+    from orchestrator.recovery import recover
+
+    for killed in recover(PROJECT):
+        typer.echo(f"Run {killed.run_id} was killed; it is now recorded as crashed.", err=True)
 
 
 @app.command()
@@ -152,6 +156,10 @@ def status(
         rows = [{"stage": one.stage.name, "decision": one.what, "reason": one.reason} for one in decisions]
         typer.echo(json.dumps(rows, indent=1))
         return
+    _print_decisions(decisions)
+
+
+def _print_decisions(decisions: Sequence[Decision]) -> None:
     for one in decisions:
         typer.echo(f"{one.stage.name:<15} {one}")
 
@@ -215,12 +223,10 @@ def gc(
     """
     from orchestrator.garbage import describe, find_garbage, remove_garbage
     from orchestrator.needed import hold_cache
-    from orchestrator.recovery import recover
     from orchestrator.report import write_index
 
     with hold_checkout(PROJECT), hold_cache(PROJECT) as cache:
-        for killed in recover(PROJECT):
-            typer.echo(f"Run {killed.run_id} was killed; it is now recorded as crashed.", err=True)
+        _recover()
         garbage = find_garbage(PROJECT, keep, cache)
         for line in describe(garbage, keep):
             typer.echo(line)

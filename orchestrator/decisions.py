@@ -9,7 +9,7 @@ from typing import Literal
 
 from orchestrator.cache import find_lost, list_files
 from orchestrator.contents import measure, remembering
-from orchestrator.fingerprint import Parts, combine, describe_changes, find_parts
+from orchestrator.fingerprint import CONTENT, Parts, combine, describe_changes, find_parts
 from orchestrator.mlflow_store import find_lost_model
 from orchestrator.paths import Project
 from orchestrator.preflight import Plan
@@ -18,7 +18,9 @@ from orchestrator.record import RunRecord, StageRecord, run_ids
 from orchestrator.stages import DATASETS, POINTERS, STAGE_NAMES, Stage, find_stage, upstream_of
 
 _CHANGES_TOLD = 3
-_ENDED = ("completed", "reused", "failed", "timed_out", "interrupted")
+_DONE = ("completed", "reused")
+_ENDED = (*_DONE, "failed", "timed_out", "interrupted")
+_NEVER = "it has not completed before"
 
 
 @dataclass(frozen=True)
@@ -98,14 +100,14 @@ def decide(plan: Plan, stage: Stage, demand: Demand, history: History) -> Decisi
     return _decide(plan, stage, find_parts(plan, stage), demand, history)
 
 
-def predict(plan: Plan, demand: Demand) -> list[Decision]:
+def predict(plan: Plan, demand: Demand, history: History | None = None) -> list[Decision]:
     """Decide about all stages of a plan before any runs."""
     with remembering(plan.project.root):
-        return _predict(plan, demand)
+        return _predict(plan, demand, history or History(plan.project))
 
 
-def _predict(plan: Plan, demand: Demand) -> list[Decision]:
-    history, decisions = History(plan.project), dict[str, Decision]()
+def _predict(plan: Plan, demand: Demand, history: History) -> list[Decision]:
+    decisions = dict[str, Decision]()
     for stage in plan.stages:
         before = [decisions[other.name] for other in upstream_of(stage) if other.name in decisions]
         parts = find_parts(plan, stage)
@@ -113,8 +115,8 @@ def _predict(plan: Plan, demand: Demand) -> list[Decision]:
             if one.what == "reused":
                 parts = _with_restored(plan.project, stage, parts, one)
         running = [one.stage for one in before if one.what != "reused"]
-        if running:
-            decisions[stage.name] = _decide_later(stage, parts, running, demand, history)
+        if running and stage.name not in demand.forced:
+            decisions[stage.name] = _decide_later(stage, parts, running, history)
         else:
             decisions[stage.name] = _decide(plan, stage, parts, demand, history)
     return list(decisions.values())
@@ -126,10 +128,9 @@ def list_expected(plan: Plan, decisions: Sequence[Decision]) -> tuple[Path, ...]
 
 
 def _decide(plan: Plan, stage: Stage, parts: Parts, demand: Demand, history: History) -> Decision:
-    again = _read_again(plan, demand) if stage.reads_sources else []
     if stage.name in demand.forced:
         return Decision(stage, "runs", demand.forced[stage.name], parts)
-    if again:
+    if stage.reads_sources and (again := _read_again(plan, demand)):
         return Decision(stage, "runs", f"{_join(again)} {'is' if len(again) == 1 else 'are'} read again", parts)
     lost: list[str] = []
     for run_id, entry in history.completed(stage, combine(parts)):
@@ -141,32 +142,29 @@ def _decide(plan: Plan, stage: Stage, parts: Parts, demand: Demand, history: His
     return Decision(stage, "runs", _join(lost) if lost else _why(stage, parts, history), parts)
 
 
-def _decide_later(stage: Stage, parts: Parts, running: Sequence[Stage], demand: Demand, history: History) -> Decision:
+def _decide_later(stage: Stage, parts: Parts, running: Sequence[Stage], history: History) -> Decision:
     """Decide about a stage whose inputs are still to be written."""
-    if stage.name in demand.forced:
-        return Decision(stage, "runs", demand.forced[stage.name], parts)
     to_come = tuple(path for other in running for path in other.writes)
-    known = _without(parts, to_come)
+    known, newest = _without(parts, to_come), None
     for _, entry in history.ended(stage):
-        if entry.status in ("completed", "reused") and _without(entry.decided_by, to_come) == known:
-            names = _join([other.name for other in running])
-            return Decision(
-                stage, "open", f"reused if {names} {'writes' if len(running) == 1 else 'write'} the same", parts
-            )
-    entry_parts = next((e.decided_by for _, e in history.ended(stage) if e.status in ("completed", "reused")), None)
-    if entry_parts is None:
-        return Decision(stage, "runs", "it has not completed before", parts)
-    return Decision(stage, "runs", _tell(describe_changes(_without(entry_parts, to_come), known)), parts)
+        if entry.status not in _DONE:
+            continue
+        before = _without(entry.decided_by, to_come)
+        if before == known:
+            write = f"{_join([other.name for other in running])} {'writes' if len(running) == 1 else 'write'}"
+            return Decision(stage, "open", f"reused if {write} the same", parts)
+        newest = newest or before
+    return Decision(stage, "runs", _tell(describe_changes(newest, known)) if newest else _NEVER, parts)
 
 
 def _why(stage: Stage, parts: Parts, history: History) -> str:
     """Say why a stage must run of which no earlier result can be used."""
     for run_id, entry in history.ended(stage):
-        if entry.status in ("completed", "reused"):
+        if entry.status in _DONE:
             return _tell(describe_changes(entry.decided_by, parts))
         if entry.decided_by == parts:
             return f"it {entry.status.replace('_', ' ').replace('interrupted', 'was interrupted')} in run {run_id}"
-    return "it has not completed before"
+    return _NEVER
 
 
 def _tell(changes: list[str]) -> str:
@@ -204,7 +202,7 @@ def _with_restored(project: Project, stage: Stage, parts: Parts, made: Decision)
     for path in made.to_restore:
         content = made.entry.outputs[path]
         files = list_files(project, content.md5) if path in DATASETS else {"": content.md5}
-        own = {f"{path}/{file}" if file else path: f"md5:{md5}" for file, md5 in files.items()}
+        own = {f"{path}/{file}" if file else path: f"{CONTENT}{md5}" for file, md5 in files.items()}
         parts = _without(parts, (path,)) | (own if path in stage.reads else {})
     return parts
 

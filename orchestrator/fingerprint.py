@@ -42,7 +42,7 @@ CONTENT = "md5:"  # what the parts begin with that are the contents of files
 _HASHES = ("code:", CONTENT, "sha256:")
 _SHOWN = 60  # characters of a value in a reason
 _PIN = re.compile(r"(?P<name>[A-Za-z0-9._-]+)==(?P<version>[^\s;]+)")
-_INSTALLED = "installed "
+INSTALLED = "installed "
 
 
 def find_parts(plan: Plan, stage: Stage) -> Parts:
@@ -94,7 +94,7 @@ def describe_changes(before: Parts, now: Parts) -> list[str]:
 
 
 def _describe(name: str, before: str | None, now: str | None) -> str:
-    if name.startswith(_INSTALLED):
+    if name.startswith(INSTALLED):
         return f"{name} {before or 'as pinned'} -> {now or 'as pinned'}"
     if before is None:
         return f"{name} is new"
@@ -209,7 +209,7 @@ def environment_parts(project: Project) -> Parts:
         pinned.setdefault(_normalize(pin["name"]), set()).add(pin["version"])
     found = {name: version for name, version in _installed_versions().items() if name in pinned}
     return parts | {
-        f"{_INSTALLED}{name}": version for name, version in sorted(found.items()) if version not in pinned[name]
+        f"{INSTALLED}{name}": version for name, version in sorted(found.items()) if version not in pinned[name]
     }
 
 

@@ -77,9 +77,8 @@ def unpack_code(project: Project, record: RunRecord, target: Project) -> None:
     (target.root / ".dvc").mkdir()
     write_atomically(target.root / ".dvc/config", _DVC_CONFIG.encode())
     target.data.mkdir(exist_ok=True)
-    for name in (".dvcignore",):  # it decides what of a dataset counts
-        if (project.root / name).is_file():
-            shutil.copyfile(project.root / name, target.root / name)
+    if (project.root / ".dvcignore").is_file():  # it decides what of a dataset counts
+        shutil.copyfile(project.root / ".dvcignore", target.root / ".dvcignore")
 
 
 def bring_inputs(project: Project, record: RunRecord, stages: tuple[Stage, ...], target: Project) -> None:

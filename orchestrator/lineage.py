@@ -63,7 +63,7 @@ class Graph:
     def made_by(self, one: str, user: str | None = None) -> list[str]:
         """Return what a node was made by; of equal datasets of many runs, by the execution that the user's run had."""
         found = self.before.get(one, {})
-        own = [cause for cause in self.runs.get(_run_of(user), ()) if cause in found] if user else []
+        own = [cause for cause in self.runs.get(run_of(user), ()) if cause in found]
         return own or list(found)
 
     def used_by(self, one: str, maker: str | None = None) -> list[str]:
@@ -72,14 +72,14 @@ class Graph:
         if maker is None or self.nodes[one].kind != "dataset":
             return list(found)
         runs = self._had.get(maker, ())
-        own = [user for run in runs for user in self.runs[run] if user in found and _run_of(user) == run]
+        own = [user for run in runs for user in self.runs[run] if user in found and run_of(user) == run]
         return own + [user for user in self._unbound(one) if user not in own]
 
     def context(self, one: str, near: str | None, *, up: bool) -> tuple[str, str]:
         """Return what a node is to a walk: equal datasets of many runs are different things, depending on the way."""
         if near is None or self.nodes[one].kind != "dataset":
             return one, ""
-        return one, _run_of(near) if up else near
+        return one, run_of(near) if up else near
 
     @cached_property
     def _had(self) -> dict[str, list[str]]:
@@ -96,7 +96,7 @@ class Graph:
             makers = self.before.get(one, {})
             users = self.after.get(one, {})
             self._lay_there[one] = [
-                user for user in users if not any(cause in makers for cause in self.runs.get(_run_of(user), ()))
+                user for user in users if not any(cause in makers for cause in self.runs.get(run_of(user), ()))
             ]
         return self._lay_there[one]
 
@@ -192,8 +192,9 @@ def find_parameters(entry: StageRecord) -> dict[str, Any]:
     return found or entry.parameters
 
 
-def _run_of(execution: str) -> str:
-    return execution.partition("/")[0]
+def run_of(execution: str | None) -> str:
+    """Return the id of the run that an execution belongs to; of none, an empty text."""
+    return execution.partition("/")[0] if execution else ""
 
 
 def _id_of(record: RunRecord, entry: StageRecord) -> str:

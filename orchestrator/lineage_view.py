@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.text import Text
 from rich.tree import Tree
 
-from orchestrator.lineage import Graph, Node, build_graph, find_parameters
+from orchestrator.lineage import Graph, Node, build_graph, find_parameters, run_of
 from orchestrator.lineage_targets import Target, find_target, read_aliases
 from orchestrator.paths import Project
 from orchestrator.record import read_records
@@ -112,7 +112,7 @@ class _Branches:
     def _add(self, tree: Tree, ids: Sequence[str], user: str | None) -> None:
         for one in ids[:_MOST]:
             node = self._graph.nodes[one]
-            key = (one, _run_of(user)) if self._is_leaf(one) else self._graph.context(one, user, up=self._up)
+            key = (one, run_of(user)) if self._is_leaf(one) else self._graph.context(one, user, up=self._up)
             if key not in self._shown:
                 self._shown.add(key)
                 branch = tree.add(Text(_describe(node)))
@@ -127,10 +127,6 @@ class _Branches:
     def _add_parameters(self, tree: Tree, one: str) -> None:
         if given := find_parameters(self._graph.entries[one]):
             tree.add(Text("parameters " + ", ".join(f"{name}={value!r}" for name, value in given.items())))
-
-
-def _run_of(one: str | None) -> str:
-    return one.partition("/")[0] if one else ""
 
 
 def _name(node: Node) -> str:

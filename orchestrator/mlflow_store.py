@@ -11,7 +11,6 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from orchestrator.contents import sha256
-from orchestrator.errors import UsageError
 from orchestrator.paths import Project
 from orchestrator.preflight import declared_parameters
 from orchestrator.record import StageRecord
@@ -27,14 +26,15 @@ def tracking_uri(project: Project, entry: StageRecord) -> str:
     """Return the address that a model building used: given to it, or its notebook's default at that time, or now.
 
     It is empty when the notebook knows no such parameter.
+
+    Raises:
+        UsageError: nothing is recorded, and the notebook is not valid now.
     """
     decided = entry.decided_by.get(f"stages.{STAGE}.tracking_uri")
     if "tracking_uri" in entry.parameters or decided:
         return str(entry.parameters.get("tracking_uri", json.loads(decided or '""')))
-    with contextlib.suppress(UsageError):  # the notebook is being edited
-        declared = declared_parameters(project.notebooks / find_stage(STAGE).notebook).get("tracking_uri")
-        return str(declared.default) if declared else ""
-    return ""
+    declared = declared_parameters(project.notebooks / find_stage(STAGE).notebook).get("tracking_uri")
+    return str(declared.default) if declared else ""
 
 
 def database_file(project: Project, uri: str) -> Path | None:
@@ -58,16 +58,25 @@ def find_lost_model(project: Project, entry: StageRecord) -> Iterator[str]:
             runs = connection.execute(
                 "SELECT 1 FROM runs WHERE run_uuid = ? AND lifecycle_stage = 'active'", [run_id]
             ).fetchall()
-            models = connection.execute(
-                "SELECT artifact_location FROM logged_models WHERE source_run_id = ?", [run_id]
-            ).fetchall()
+        files = find_model_files(database, str(run_id), wait_seconds=1)
     except (sqlite3.Error, TimeoutError):
         return  # it is in use, or made by another version: model building itself would say so
-    files = [local_path(location) for (location,) in models]
     if not runs:
         yield f"MLflow no longer has its run {run_id}"
-    elif recorded and not any(file and _holds(file / MODEL_FILE, str(recorded)) for file in files):
+    elif recorded and not any(_holds(file, str(recorded)) for file in files):
         yield f"the model of MLflow's run {run_id} is missing or was altered"
+
+
+def find_model_files(database: Path, run_id: str, wait_seconds: float) -> list[Path]:
+    """Return where the files of a run's models lie, as far as they lie on this machine.
+
+    Raises:
+        sqlite3.Error, TimeoutError: the database cannot be read.
+    """
+    with open_database(database, "ro", wait_seconds) as connection:
+        query = "SELECT artifact_location FROM logged_models WHERE source_run_id = ?"
+        rows = connection.execute(query, [run_id]).fetchall()
+    return [folder / MODEL_FILE for (location,) in rows if (folder := local_path(location))]
 
 
 def local_path(uri: str) -> Path | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -78,16 +77,10 @@ def _find_databases(project: Project, records: Iterable[RunRecord]) -> dict[str,
     for record in records:
         for entry in record.stages:
             if entry.name == STAGE:
-                uri = _recorded_uri(entry) or default
+                uri = tracking_uri(project, entry)
                 if uri or record.mlflow.run_id:
                     databases[uri] = databases.get(uri, False) or record.mlflow.run_id is not None
     return databases
-
-
-def _recorded_uri(entry: StageRecord) -> str:
-    """Return the address that a model building used: given to it, or its notebook's default at that time."""
-    decided = json.loads(entry.decided_by.get(f"stages.{STAGE}.tracking_uri", '""'))
-    return str(entry.parameters.get("tracking_uri", decided))
 
 
 def _read_tags(project: Project, uri: str, was_used: bool) -> list[tuple[str, str, str]]:

@@ -19,7 +19,7 @@ from orchestrator.comparison import Compared, Texts, compare_dataset, compare_ou
 from orchestrator.contents import measure
 from orchestrator.decisions import make_demand
 from orchestrator.errors import ChurnError, UsageError
-from orchestrator.fingerprint import describe_changes, environment_parts
+from orchestrator.fingerprint import INSTALLED, describe_changes, environment_parts
 from orchestrator.layout import MARK, bring_earlier, bring_inputs, clear, find_folder, unpack_code
 from orchestrator.lock import ensure_free, hold_checkout
 from orchestrator.paths import Project
@@ -116,16 +116,12 @@ def _select(record: RunRecord) -> tuple[Stage, ...]:
 def _compare_environment(record: RunRecord, target: Project) -> Iterator[str]:
     """Yield what is installed in another version than when the stages ran; the pins to go by are the run's own."""
     now = environment_parts(target)
-    yield from dict.fromkeys(
-        change
+    befores = [
+        {name: value for name, value in entry.decided_by.items() if name in now or name.startswith(INSTALLED)}
         for entry in record.stages
         if entry.decided_by
-        for change in describe_changes({n: v for n, v in entry.decided_by.items() if n in now or _is_package(n)}, now)
-    )
-
-
-def _is_package(part: str) -> bool:
-    return part.startswith("installed ")
+    ]
+    yield from dict.fromkeys(change for before in befores for change in describe_changes(before, now))
 
 
 def _make_plan(record: RunRecord, stages: tuple[Stage, ...], target: Project) -> Plan:

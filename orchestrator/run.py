@@ -47,6 +47,7 @@ class Run:
     plan: Plan
     record: RunRecord
     redactor: Redactor
+    history: History
     demand: Demand = field(default_factory=Demand)
     expected: tuple[Path, ...] = ()  # the notebooks that will be executed, as far as can be told before
 
@@ -100,7 +101,9 @@ def begin(plan: Plan, command: str, demand: Demand | None = None) -> Run:
         if entry.name not in {stage.name for stage in plan.stages}:
             entry.reason = "not asked for (--from or --only)"
     demand = demand or Demand()
-    run = Run(plan, record, redactor_for(plan.params), demand, list_expected(plan, predict(plan, demand)))
+    history = History(project)
+    expected = list_expected(plan, predict(plan, demand, history))
+    run = Run(plan, record, redactor_for(plan.params), history, demand, expected)
     run.save()
     if record.git and record.git.dirty:
         keep_difference(project.root, run.folder, run.redactor)
@@ -114,7 +117,7 @@ def reuse_stage(run: Run, stage: Stage) -> Decision:
     Raises:
         WriteError: the record cannot be written.
     """
-    decision = decide(run.plan, stage, run.demand, History(run.plan.project))
+    decision = decide(run.plan, stage, run.demand, run.history)
     if decision.entry and decision.to_restore:
         from orchestrator.restore import bring_back  # loads DVC
 

@@ -19,7 +19,7 @@ from orchestrator.cache import find_object, list_files
 from orchestrator.contents import measure, sha256
 from orchestrator.errors import UsageError
 from orchestrator.fingerprint import combine
-from orchestrator.mlflow_store import MODEL_FILE, database_file, local_path, open_database, tracking_uri
+from orchestrator.mlflow_store import database_file, find_model_files, tracking_uri
 from orchestrator.paths import Project
 from orchestrator.record import Content, RunRecord, StageRecord, read_record
 from orchestrator.snapshot import code_file
@@ -189,13 +189,10 @@ def _check_model(project: Project, entry: StageRecord) -> Finding:
     if not database.is_file():
         return Finding(what, "missing", f"there is no MLflow database {project.relative(database)}")
     try:
-        with open_database(database, "ro", wait_seconds=5) as connection:
-            query = "SELECT artifact_location FROM logged_models WHERE source_run_id = ?"
-            rows = connection.execute(query, [entry.results.get("mlflow_run_id")]).fetchall()
+        files = find_model_files(database, str(entry.results.get("mlflow_run_id")), wait_seconds=5)
     except (sqlite3.Error, TimeoutError) as error:
         return Finding(what, "not checked", str(error))
-    folders = [folder for (location,) in rows if (folder := local_path(location))]
-    if not folders:
+    if not files:
         return Finding(what, "missing", "MLflow no longer has it")
-    found = [_check_file(project, folder / MODEL_FILE, recorded, what) for folder in folders]
+    found = [_check_file(project, file, recorded, what) for file in files]
     return next((finding for finding in found if finding.verdict == "intact"), found[0])
