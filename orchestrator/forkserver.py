@@ -37,9 +37,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-# What a kernel imports when it starts, whatever its notebook does.
+# What a kernel imports when it starts, whatever its notebook does. Not the backend that shows plots: it ties itself to
+# the kernel in which it is imported.
 _KERNEL = """\
-import ipykernel.ipkernel, ipykernel.kernelapp, ipykernel.debugger, matplotlib_inline.backend_inline, psutil
+import ipykernel.ipkernel, ipykernel.kernelapp, ipykernel.debugger, psutil
 import IPython.core.completerlib, IPython.core.oinspect, IPython.extensions.storemagic"""
 
 
@@ -77,7 +78,13 @@ class Imports:
         chosen = min(self._left, key=lambda one: (one.notebook != notebook, one.later if notebook else False))
         self._left.remove(chosen)
         aside = io.StringIO()
-        with contextlib.suppress(BaseException), contextlib.redirect_stdout(aside), contextlib.redirect_stderr(aside):
+        # A package's filters of warnings are not for the kernels of other notebooks.
+        with (
+            warnings.catch_warnings(),
+            contextlib.suppress(BaseException),
+            contextlib.redirect_stdout(aside),
+            contextlib.redirect_stderr(aside),
+        ):
             exec(chosen.code, {})
 
 

@@ -23,6 +23,12 @@ from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 CAN_FORK = sys.platform.startswith("linux")  # macOS has fork, but its frameworks do not survive it
 
 _LAUNCHER = "ipykernel_launcher"
+# What has to be known when packages are imported: where plots are shown, which ipykernel says before it runs a
+# notebook, and that the debugger need not warn of its own limits.
+_FOR_IMPORTS = {
+    "MPLBACKEND": "module://matplotlib_inline.backend_inline",
+    "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+}
 _PROGRAM = Path(__file__).with_name("forkserver.py")
 
 
@@ -36,8 +42,7 @@ class ForkServer:
             self._process = subprocess.Popen(
                 [sys.executable, str(_PROGRAM), str(other.fileno()), *map(str, notebooks)],
                 stdin=subprocess.DEVNULL,
-                # Else the debugger warns of its own limits.
-                env=dict(environment) | {"PYDEVD_DISABLE_FILE_VALIDATION": "1"},
+                env=_FOR_IMPORTS | dict(environment),
                 pass_fds=[other.fileno()],
                 start_new_session=True,  # Ctrl-C is for the run, which ends its kernels itself
             )

@@ -9,11 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import nbformat
 import psutil
 import pytest
 from conftest import wait_until, write_notebook
 from jupyter_client.manager import AsyncKernelManager
 from jupyter_core.utils import run_sync
+from nbclient import NotebookClient
 
 from orchestrator import kernels
 from orchestrator.forkserver import find_imports
@@ -129,6 +131,33 @@ def test_two_forked_kernels_draw_different_random_numbers(notebooks: list[Path])
             drawn.append(ask(manager, "(__import__('numpy').random.rand(), __import__('random').random())"))
     assert drawn[0][0] != drawn[1][0]
     assert drawn[0][1] != drawn[1][1]
+
+
+def plots(notebook: Path) -> list[list[str]]:
+    """Execute a notebook in a kernel of its own, and return the types of what each code cell displayed."""
+    read = nbformat.read(notebook, as_version=4)
+    with kernels.kernel_for(notebook) as manager:
+        client = NotebookClient(read, km=manager)
+        client.kc = manager.client()
+        client.kc.start_channels()
+        run_sync(client.kc.wait_for_ready)(timeout=60)
+        for index, cell in enumerate(read.cells):
+            client.execute_cell(cell, index)
+    return [
+        [kind for output in cell.outputs for kind in output.get("data", {})] for cell in read.cells if "outputs" in cell
+    ]
+
+
+@e2e
+@pytest.mark.parametrize("cold", KINDS)
+def test_plots_are_displayed(notebooks: list[Path], cold: bool) -> None:
+    """With `plt.show()`, and of a cell that only draws."""
+    drawn = "import matplotlib.pyplot as plt\nplt.plot([1, 2]){}\nNone"
+    write_notebook(notebooks[0], "plots", [drawn.format("\nplt.show()"), drawn.format("")])
+    kernels.warm_up(notebooks[:1], cold=cold)
+    _, shown, left_open, _ = plots(notebooks[0])
+    assert "image/png" in shown
+    assert "image/png" in left_open
 
 
 @e2e

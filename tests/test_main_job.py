@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import sqlite3
 from pathlib import Path
@@ -69,6 +70,21 @@ def test_mlflow_has_the_run_with_reports_metrics_and_model(sample: tuple[Path, R
     assert (status, auc, aliases) == ("FINISHED", results["cv_roc_auc"], {"champion", "challenger"})
     logged = {path.name for path in (root / "outputs/mlartifacts").rglob("reports/*")}
     assert logged >= {f"{stage.report_name}.ipynb" for stage in STAGES}
+
+
+@on_sample
+def test_the_reports_show_plots_and_no_warnings(sample: tuple[Path, RunRecord]) -> None:
+    """Each notebook draws, and what it draws stands in both forms of its report; no package complains in between."""
+    root, record = sample
+    for stage in STAGES:
+        report = root / "outputs/runs" / record.run_id / f"{stage.report_name}.ipynb"
+        cells = nbformat.read(report, as_version=4).cells
+        outputs = [output for cell in cells for output in cell.get("outputs", [])]
+        drawn = sum("image/png" in output.get("data", {}) for output in outputs)
+        assert drawn == sum(cell.source.count("plt.show()") for cell in cells if cell.cell_type == "code") > 0
+        page = report.with_suffix(".html").read_text(encoding="utf-8")
+        assert len(re.findall(r'<img[^>]*src="data:image/png;base64,', page)) == drawn
+        assert [output.text for output in outputs if output.get("name") == "stderr"] == []
 
 
 @on_sample
