@@ -7,7 +7,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
@@ -15,12 +15,13 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 import notebooks.telemetry  # noqa: F401  (before the packages that read its settings)
-from orchestrator.decisions import Decision, list_expected, make_demand, predict
+from orchestrator import unchanged
+from orchestrator.decisions import Decision, list_expected, list_watched, make_demand, predict
 from orchestrator.errors import ChurnError, RestoreError, UsageError
+from orchestrator.loading import loading
 from orchestrator.lock import ensure_free, hold_checkout
 from orchestrator.paths import PROJECT
 from orchestrator.preflight import make_plan
-from orchestrator.record import run_ids
 from orchestrator.server import ensure_server, start_temporary_server, use_running_server
 
 app = typer.Typer(
@@ -31,6 +32,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+_DEFAULT_PARAMS = Path("params.yaml")
 ParamsOption = Annotated[
     Path, typer.Option("--params", metavar="FILE", help="The facts of the data set and overrides of stage parameters.")
 ]
@@ -46,7 +48,7 @@ SettingsOption = Annotated[
 
 @app.command()
 def run(
-    params: ParamsOption = Path("params.yaml"),
+    params: ParamsOption = _DEFAULT_PARAMS,
     settings: SettingsOption = [],  # noqa: B006  (typer reads the default)
     start: Annotated[
         str | None, typer.Option("--from", metavar="STAGE", help="Start at this stage, with the datasets as they lie.")
@@ -75,23 +77,22 @@ def run(
     ensure_free(PROJECT)
     forced = [*(["all"] if force else []), *force_stage]
     demand = make_demand(forced, start, only, refresh=not no_refresh)
-    if is_new := not run_ids(PROJECT):
-        _ensure_prefect()  # there is nothing to reuse, and it takes longest to come up
+    _ensure_prefect()  # it takes longest to come up; that there is nothing to do, `unchanged` has mostly told before
     plan = make_plan(PROJECT, params, chosen, start, only)
     expected = list_expected(plan, decisions := predict(plan, demand))
     if not expected:
         if _finish_without_run(decisions):
+            _remember(params, settings, refresh=not no_refresh)
             return
         expected = list_expected(plan, predict(plan, demand))  # a copy in DVC's cache was corrupt
-    if not is_new:
-        _ensure_prefect()
     from orchestrator import kernels
 
     kernels.warm_up(expected, cold=cold_kernels, withheld=plan.withheld)  # while Prefect is imported
-    from orchestrator.flow import churn
+    with loading():
+        from orchestrator.flow import run_churn
 
     try:
-        state = churn(str(params), chosen, start, only, cold_kernels, forced, not no_refresh, return_state=True)
+        state = run_churn(str(params), chosen, start, only, cold_kernels, forced, not no_refresh)
     except Exception:
         raise
     except BaseException:  # Ctrl-C, or what Prefect makes of SIGTERM
@@ -101,6 +102,23 @@ def run(
         error = state.result(raise_on_failure=False)
         raise error if isinstance(error, ChurnError) else ChurnError(state.message or "The run did not complete.")
     typer.echo(f"{state.message}. Reports: {PROJECT.outputs / 'index.html'}")
+    _remember(params, settings, refresh=not no_refresh)
+
+
+def _remember(params: Path, settings: Sequence[str], *, refresh: bool) -> None:
+    """Decide once more, and if all stages are reused, keep that answer for as long as nothing changes."""
+    demand, chosen = make_demand((), None, None, refresh=refresh), parse_settings(settings)
+    try:
+        plan = make_plan(PROJECT, params, chosen)
+        watched = list_watched(plan, predict(plan, demand))
+        state = unchanged.take_state(PROJECT.root, watched)
+        decisions = predict(make_plan(PROJECT, params, chosen), demand)  # what is edited from here on changes the state
+    except (ChurnError, OSError):  # the run has ended well; what was edited since is the next run's matter
+        return
+    if state and all(one.what == "reused" and not one.to_restore for one in decisions):
+        options = [] if params == _DEFAULT_PARAMS else ["--params", str(params)]
+        options += [word for text in settings for word in ("--set", text)] + ([] if refresh else ["--no-refresh"])
+        unchanged.remember(PROJECT.root, options, watched, state, _describe_nothing(decisions))
 
 
 def _ensure_prefect() -> None:
@@ -127,9 +145,12 @@ def _finish_without_run(decisions: Sequence[Decision]) -> bool:
             except RestoreError as error:
                 _complain(str(error))
                 return False
-    _print_decisions(decisions)
-    typer.echo(f"Nothing to do. Reports: {PROJECT.outputs / 'index.html'}")
+    typer.echo(_describe_nothing(decisions))
     return True
+
+
+def _describe_nothing(decisions: Sequence[Decision]) -> str:
+    return "\n".join([*_describe(decisions), f"Nothing to do. Reports: {PROJECT.outputs / 'index.html'}"])
 
 
 def _recover() -> None:
@@ -142,7 +163,7 @@ def _recover() -> None:
 
 @app.command()
 def status(
-    params: ParamsOption = Path("params.yaml"),
+    params: ParamsOption = _DEFAULT_PARAMS,
     settings: SettingsOption = [],  # noqa: B006  (typer reads the default)
     no_refresh: Annotated[
         bool, typer.Option("--no-refresh", help="As if databases, APIs and files elsewhere were not read again.")
@@ -156,17 +177,16 @@ def status(
         rows = [{"stage": one.stage.name, "decision": one.what, "reason": one.reason} for one in decisions]
         typer.echo(json.dumps(rows, indent=1))
         return
-    _print_decisions(decisions)
+    typer.echo("\n".join(_describe(decisions)))
 
 
-def _print_decisions(decisions: Sequence[Decision]) -> None:
-    for one in decisions:
-        typer.echo(f"{one.stage.name:<15} {one}")
+def _describe(decisions: Sequence[Decision]) -> list[str]:
+    return [f"{one.stage.name:<15} {one}" for one in decisions]
 
 
 @app.command()
 def check(
-    params: ParamsOption = Path("params.yaml"),
+    params: ParamsOption = _DEFAULT_PARAMS,
     settings: SettingsOption = [],  # noqa: B006  (typer reads the default)
     start: Annotated[str | None, typer.Option("--from", metavar="STAGE", help="As if a run started here.")] = None,
     only: Annotated[str | None, typer.Option(metavar="STAGE", help="As if this stage ran alone.")] = None,
@@ -321,7 +341,7 @@ def serve(
     cron: Annotated[str | None, typer.Option(help='When to run, as a cron expression: "0 6 * * *".')] = None,
     interval: Annotated[float | None, typer.Option(help="Or: seconds from one start to the next.")] = None,
     timezone: Annotated[str | None, typer.Option(help="Time zone of the cron expression, such as Europe/Oslo.")] = None,
-    params: ParamsOption = Path("params.yaml"),
+    params: ParamsOption = _DEFAULT_PARAMS,
 ) -> None:
     """Run the pipeline on a schedule, until stopped. A run that is due while another goes on is skipped and logged."""
     if (cron is None) == (interval is None):
@@ -337,7 +357,7 @@ def serve(
         serve_flow(params=str(params), cron=cron, interval=interval, timezone=timezone)
 
 
-def parse_settings(settings: list[str]) -> dict[str, dict[str, Any]]:
+def parse_settings(settings: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Turn `stage.name=value` texts into stage -> name -> value; values are YAML.
 
     Raises:
@@ -356,19 +376,19 @@ def parse_settings(settings: list[str]) -> dict[str, dict[str, Any]]:
     return chosen
 
 
-def run_command() -> None:
+def run_command() -> NoReturn:
     """Be `python orchestrator/flow.py`: the command `run`, without its name."""
     command = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     command.command()(run)
     _call(command)
 
 
-def main() -> None:
+def main() -> NoReturn:
     """Be the console script `churn`."""
     _call(app)
 
 
-def _call(command: typer.Typer) -> None:
+def _call(command: typer.Typer) -> NoReturn:
     for name in ("SIGTERM", "SIGHUP"):  # the end of a service, or of a terminal, is an interruption like Ctrl-C
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.default_int_handler)
@@ -377,6 +397,7 @@ def _call(command: typer.Typer) -> None:
     except ChurnError as error:
         _complain(str(error))
         sys.exit(error.exit_code)
+    sys.exit()  # typer has done so already
 
 
 def _complain(text: str) -> None:

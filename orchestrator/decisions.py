@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from notebooks.params import variables
 from orchestrator.cache import find_lost, list_files
 from orchestrator.contents import measure, remembering
-from orchestrator.fingerprint import CONTENT, Parts, combine, describe_changes, find_parts
-from orchestrator.mlflow_store import find_lost_model
+from orchestrator.fingerprint import CONTENT, Parts, combine, describe_changes, find_parts, package_folders
+from orchestrator.mlflow_store import find_files, find_lost_model
 from orchestrator.paths import Project
 from orchestrator.preflight import Plan
-from orchestrator.preflight.reach import remote_sources
+from orchestrator.preflight.reach import local_files, remote_sources, sample_sources
 from orchestrator.record import RunRecord, StageRecord, run_ids
-from orchestrator.stages import DATASETS, POINTERS, STAGE_NAMES, Stage, find_stage, upstream_of
+from orchestrator.stages import DATASETS, POINTERS, STAGE_NAMES, STAGES, Stage, find_stage, upstream_of
+from orchestrator.unchanged import Watch
 
 _CHANGES_TOLD = 3
 _DONE = ("completed", "reused")
@@ -120,6 +123,21 @@ def _predict(plan: Plan, demand: Demand, history: History) -> list[Decision]:
         else:
             decisions[stage.name] = _decide(plan, stage, parts, demand, history)
     return list(decisions.values())
+
+
+def list_watched(plan: Plan, decisions: Sequence[Decision]) -> Watch:
+    """Return what the decisions follow from when all stages are reused."""
+    project = plan.project
+    paths = ["orchestrator", *map(project.relative, (project.notebooks, plan.params_file, project.requirements))]
+    paths += [path for stage in STAGES for path in (*stage.settings, *stage.reads, *stage.writes)]
+    if sample_sources(project, plan.params):
+        paths.append("data/sample")
+    for file in local_files(project, plan.params).values():
+        paths += [str(file), f"{file}-wal"]  # where SQLite keeps what it has not moved to the database itself
+    for one in decisions:
+        paths += [str(file) for file in find_files(project, one.entry)] if one.entry else []
+    shown = [name for name, is_secret in variables(plan.params).items() if not is_secret and name in os.environ]
+    return Watch(list(dict.fromkeys(paths)), package_folders(), {name: os.environ[name] for name in shown})
 
 
 def list_expected(plan: Plan, decisions: Sequence[Decision]) -> tuple[Path, ...]:

@@ -213,11 +213,16 @@ def environment_parts(project: Project) -> Parts:
     }
 
 
+def package_folders() -> list[str]:
+    """Return the folders into which packages are installed."""
+    return sorted({sysconfig.get_path("purelib"), sysconfig.get_path("platlib")})
+
+
 @functools.lru_cache(maxsize=1)
 def _installed_versions() -> dict[str, str]:
     """Return name -> version from the names of folders: in a millisecond, where asking each package takes many."""
-    folders = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
-    names = [entry.name.removesuffix(".dist-info") for folder in folders for entry in Path(folder).glob("*.dist-info")]
+    entries = [entry for folder in package_folders() for entry in Path(folder).glob("*.dist-info")]
+    names = [entry.name.removesuffix(".dist-info") for entry in entries]
     return {_normalize(name): version for name, _, version in (name.rpartition("-") for name in names)}
 
 

@@ -11,9 +11,9 @@ if __name__ == "__main__":  # before Prefect is imported: a wrong option is answ
 
     # Python put this folder first. The root belongs there: else an installed checkout elsewhere would run instead.
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
-    from orchestrator.cli import run_command
+    from orchestrator.__main__ import run
 
-    run_command()
+    run(sys.argv[1:])
 
 import asyncio
 import contextlib
@@ -34,6 +34,7 @@ from uuid import UUID
 import notebooks.telemetry  # noqa: F401  (Prefect reads its settings when it is imported)
 
 # isort: split
+import fastapi.encoders  # noqa: F401  (Prefect imports it when a flow starts; here a server is still coming up)
 from prefect import Task, flow, get_run_logger, task
 from prefect.artifacts import create_link_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
@@ -42,10 +43,12 @@ from prefect.client.schemas.objects import State
 from prefect.runner import Runner
 from prefect.runtime import deployment, flow_run, task_run
 from prefect.schedules import Cron, Interval
+from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 from prefect.states import Completed, Crashed, Failed
 
 from orchestrator import kernels, leftovers, server
 from orchestrator import run as runs
+from orchestrator.contents import remembering
 from orchestrator.decisions import make_demand
 from orchestrator.errors import ChurnError, RunInProgressError, StageFailedError
 from orchestrator.lock import hold_checkout
@@ -174,6 +177,16 @@ def churn(
         return Completed(name="Skipped", message=str(error))
 
 
+def run_churn(*arguments: Any) -> State[Any]:
+    """Run the flow from the command line; its state says how it ended.
+
+    Without Prefect's heartbeats, unless its settings ask for them: they are for servers that watch over runs elsewhere,
+    and to end them takes up to a second.
+    """
+    with temporary_settings(set_defaults={PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+        return churn(*arguments, return_state=True)
+
+
 def _mark_crashed(record: RunRecord) -> None:
     """Let Prefect's UI say of a run that was killed that it is over."""
     with contextlib.suppress(Exception):  # another server may have it, or none
@@ -196,7 +209,7 @@ def _run_stages(run: Run, events: Emitter) -> State[Any]:
     states: dict[str, State[Any]] = {}
     status: RunStatus = "failed"
     try:
-        with _interrupted_by_sigterm():
+        with _interrupted_by_sigterm(), remembering(run.plan.project.root):
             for stage in run.plan.stages:
                 states[stage.name] = _run_task(run, stage, states, events)
         failed = [state for state in states.values() if state.is_failed()]

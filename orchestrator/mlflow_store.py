@@ -67,6 +67,16 @@ def find_lost_model(project: Project, entry: StageRecord) -> Iterator[str]:
         yield f"the model of MLflow's run {run_id} is missing or was altered"
 
 
+def find_files(project: Project, entry: StageRecord) -> Iterator[Path]:
+    """Yield the files that `find_lost_model` looks at, where they would be: the database, and a run's models in it."""
+    run_id = entry.results.get("mlflow_run_id")
+    database = database_file(project, tracking_uri(project, entry)) if run_id else None
+    if database:
+        yield from (database, database.with_name(f"{database.name}-wal"))
+        with contextlib.suppress(sqlite3.Error, TimeoutError):
+            yield from find_model_files(database, str(run_id), wait_seconds=1)
+
+
 def find_model_files(database: Path, run_id: str, wait_seconds: float) -> list[Path]:
     """Return where the files of a run's models lie, as far as they lie on this machine.
 

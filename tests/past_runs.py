@@ -106,7 +106,7 @@ def execute(project: Project) -> RunRecord:
 def churn(root: Path, *words: str) -> subprocess.CompletedProcess[str]:
     """Run the command line in a copy of the project."""
     return subprocess.run(
-        [sys.executable, "-m", "orchestrator.cli", *words],
+        [sys.executable, "-m", "orchestrator", *words],
         cwd=root,
         env=os.environ | {"PYTHONPATH": str(root)},
         capture_output=True,

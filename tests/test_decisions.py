@@ -350,3 +350,15 @@ def test_nothing_to_do_makes_no_run(project: Path) -> None:
     assert time.monotonic() - start < 15
     assert (ended.returncode, sorted((project / "outputs/runs").iterdir())) == (0, before)
     assert "Nothing to do" in ended.stdout
+
+
+def test_a_run_keeps_the_answer_for_the_next(project: Path, prefect_api: dict[str, str]) -> None:
+    """After a run that completed, the same command ends at once, with the reasons; an edit is noticed as ever."""
+    assert run_flow(project, "--force-stage", "validation", env=prefect_api).returncode == 0
+    command = [sys.executable, "-X", "importtime", "orchestrator/flow.py"]
+    ended = subprocess.run(command, cwd=project, capture_output=True, text=True, check=True)
+    assert "pydantic" not in ended.stderr, "the decision was made anew"
+    assert ended.stdout.splitlines()[:-1] == [f"{name:<15} {one}" for name, one in decide(project).items()]
+    replace_in(project / "customers.csv", "2,1", "2,0")
+    ended = run_flow(project, env=prefect_api)
+    assert "source customers, customers.csv changed" in ended.stderr

@@ -167,7 +167,7 @@ def test_a_schedule_that_is_ended_ends_its_run(
 ) -> None:
     """SIGTERM to `churn serve` interrupts the run that goes on: it is recorded as interrupted, and nothing is left."""
     write_notebook(tiny_project / "notebooks/01_ingestion.ipynb", "ingestion", [SLEEPING])
-    schedule = start(tiny_project, "-m", "orchestrator.cli", "serve", "--interval", "5", env=prefect_api)
+    schedule = start(tiny_project, "-m", "orchestrator", "serve", "--interval", "5", env=prefect_api)
     wait_until_asleep(tiny_project)
     schedule.process.terminate()
     schedule.process.wait(60)

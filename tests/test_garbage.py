@@ -380,7 +380,7 @@ def test_what_a_killed_removal_left_goes_with_the_next(project: Project) -> None
 def churn(root: Path, *words: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     """Run `churn gc` in a copy of the project, without a terminal."""
     return subprocess.run(
-        [sys.executable, "-m", "orchestrator.cli", "gc", *words],
+        [sys.executable, "-m", "orchestrator", "gc", *words],
         cwd=root,
         env=os.environ | {"PYTHONPATH": str(root)} | (env or {}),
         stdin=subprocess.DEVNULL,
@@ -431,7 +431,7 @@ def test_a_removal_that_is_killed_leaves_whole_runs(project_copy: Path, moment: 
         write_record(project, made)
         code_file(project, f"old-{number}").write_bytes(b"zip")
     make_run(project, 9, kept)
-    command = [sys.executable, "-m", "orchestrator.cli", "gc", "--keep", "1", "--yes"]
+    command = [sys.executable, "-m", "orchestrator", "gc", "--keep", "1", "--yes"]
     removing = subprocess.Popen(command, cwd=project_copy, env=os.environ | {"PYTHONPATH": str(project_copy)})
     before = len(run_ids(project))
     while len(run_ids(project)) == before and removing.poll() is None:

@@ -169,7 +169,7 @@ def test_a_checkout_runs_its_own_code(tiny_project: Path) -> None:
 
 def test_help_names_every_option() -> None:
     """`churn run --help` tells of each option and of the exit codes; `churn --help` of each command."""
-    command = [sys.executable, "-m", "orchestrator.cli"]
+    command = [sys.executable, "-m", "orchestrator"]
     ended = subprocess.run([*command, "run", "--help"], capture_output=True, text=True, check=True)
     for word in ("--params", "--set", "--from", "--only", "130"):
         assert word in ended.stdout

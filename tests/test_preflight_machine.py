@@ -31,7 +31,7 @@ def facts_of(folder: Path, *sources: str) -> Params:
 def check(root: Path, *options: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     """Run `churn check` in a copy of the project."""
     environment = os.environ | {"PYTHONPATH": str(root)} | (env or {})
-    command = [sys.executable, "-m", "orchestrator.cli", "check", *options]
+    command = [sys.executable, "-m", "orchestrator", "check", *options]
     return subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
 
 

@@ -26,7 +26,7 @@ def test_a_run_that_comes_due_while_another_goes_on_is_skipped(tiny_project: Pat
     def records() -> list[RunRecord]:
         return list(read_records(Project(tiny_project)))
 
-    command = [sys.executable, "-m", "orchestrator.cli", "serve", "--interval", "8"]
+    command = [sys.executable, "-m", "orchestrator", "serve", "--interval", "8"]
     with log.open("wb") as file:
         service = subprocess.Popen(
             command,
