@@ -199,3 +199,13 @@ def test_a_module_in_another_encoding_than_it_says_is_told(tmp_path: Path) -> No
     (problem,) = read_module_code(tmp_path / "one.py", "one", "notebooks/one.py").problems
     assert problem.startswith("notebooks/one.py, line 1: ")
     assert "utf-8" in problem
+
+
+def test_a_module_that_is_imported_by_a_call_is_followed(tmp_path: Path) -> None:
+    """`import_module("…")` with a plain name counts like an import: what it loads decides the stage's result too."""
+    (tmp_path / "near.py").write_text("import importlib\nfar = importlib.import_module('far')\n", encoding="utf-8")
+    (tmp_path / "far.py").write_text("VALUE = 1\n", encoding="utf-8")
+    write_notebook(tmp_path / "one.ipynb", "One", ["near = __import__('near')"])
+    found = Modules(tmp_path)
+    found.follow(read_notebook_code(tmp_path / "one.ipynb"))
+    assert sorted(found.files) == ["far", "near"]

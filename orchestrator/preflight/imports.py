@@ -13,6 +13,7 @@ from pathlib import Path
 
 _BLOCKS = ("body", "handlers", "orelse", "finalbody", "cases")  # where statements stand
 _CAUGHT = {"ImportError", "ModuleNotFoundError", "Exception", "BaseException"}
+_CALLS = {"import_module", "__import__"}
 _ELSEWHERE = {"platform", "version_info", "TYPE_CHECKING", "name"}  # in an `if`: sys.platform, os.name and the like
 
 
@@ -27,7 +28,7 @@ class Import:
 
 
 def find_imports(tree: ast.Module, package: str, place: Callable[[int], str]) -> Iterator[Import]:
-    """Find all imports, in functions too; `package` is what relative ones start from."""
+    """Find all imports, in functions too, and by `import_module("…")`; `package` is what relative ones start from."""
     for node, optional in _walk(tree, optional=False):
         if isinstance(node, ast.Import):
             for alias in node.names:
@@ -35,6 +36,13 @@ def find_imports(tree: ast.Module, package: str, place: Callable[[int], str]) ->
         elif isinstance(node, ast.ImportFrom):
             module = _absolute(node, package)
             yield Import(module, tuple(alias.name for alias in node.names), place(node.lineno), optional)
+    for call in ast.walk(tree):
+        match call:
+            case ast.Call(
+                func=ast.Attribute(attr=name) | ast.Name(id=name), args=[ast.Constant(value=str(module)), *_]
+            ):
+                if name in _CALLS and not module.startswith("."):
+                    yield Import(module, (), place(call.lineno), optional=True)  # the code may well catch that it fails
 
 
 def find_local(folder: Path, module: str) -> Path | None:
