@@ -124,7 +124,7 @@ def describe_columns(
 
     The customer id, dates and the columns of the label are no features.
     """
-    answers = {label.column} if isinstance(label, ColumnLabel) else {label.end_date, label.begin_date}
+    answers = {label.column} if isinstance(label, ColumnLabel) else set(label.columns)
     barred = {customer_id, *answers}
     described: dict[str, dict[str, Any]] = {}
     for table, columns in facts.items():

@@ -84,7 +84,7 @@ def compare_columns(received: Collection[str], known: Collection[str], customer_
 
 def find_label_problems(facts: Facts, label: Label) -> list[str]:
     """Return a line for each column of the label that no table has."""
-    names = [label.column] if isinstance(label, ColumnLabel) else [label.begin_date, label.end_date]
+    names = [label.column] if isinstance(label, ColumnLabel) else label.columns
     known = [column for columns in facts.values() for column in columns]
     lacking = [name for name in names if name not in known]
     return [f"label: no table has the column {name!r}{stagekit.suggest(name, known)}" for name in lacking]
@@ -92,7 +92,8 @@ def find_label_problems(facts: Facts, label: Label) -> list[str]:
 
 def find_critical_columns(customer_id: str, label: Label) -> list[str]:
     """Name the columns without which a row is of no use, if they are required at all."""
-    return [customer_id, label.column if isinstance(label, ColumnLabel) else label.begin_date]
+    answer = label.column if isinstance(label, ColumnLabel) else label.begin_date
+    return [customer_id, answer] if answer else [customer_id]
 
 
 def build_schema(columns: Mapping[str, Column], dates: tuple[str, str]) -> pa.DataFrameSchema:
@@ -200,6 +201,8 @@ def find_reversed_dates(typed: Tables, customer_id: str, label: EndDateLabel) ->
     """Return the table that holds the end date, and its rows whose end lies before the customer's begin."""
     table = next(name for name, frame in typed.items() if label.end_date in frame)
     frame = typed[table]
+    if label.begin_date is None:
+        return table, frame.index[:0]
     begin = (
         frame[label.begin_date]
         if label.begin_date in frame
@@ -243,9 +246,12 @@ def count_label(typed: Tables, customer_id: str, label: Label, as_of: Any) -> di
         answer = value_by_customer(typed, label.column, customer_id)
         churned = int((answer == label.positive).sum())
         return {"churned": churned, "stayed": int(answer.notna().sum()) - churned, "unknown": int(answer.isna().sum())}
-    begin = value_by_customer(typed, label.begin_date, customer_id)
-    end = value_by_customer(typed, label.end_date, customer_id).reindex(begin.index)
-    day = pd.Timestamp(as_of)
+    end, day = value_by_customer(typed, label.end_date, customer_id), pd.Timestamp(as_of)
+    if label.begin_date is None:
+        begin = pd.Series(day - pd.Timedelta(days=1), index=end.index)
+    else:
+        begin = value_by_customer(typed, label.begin_date, customer_id)
+        end = end.reindex(begin.index)
     is_customer = begin.lt(day) & ~end.lt(day)
     churns = is_customer & end.le(day + pd.Timedelta(days=label.horizon_days))
     churned = int(churns.sum())

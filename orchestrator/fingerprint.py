@@ -33,7 +33,7 @@ from orchestrator.stages import Stage
 
 Parts = dict[str, str]
 
-_FACTS_MODULE = "params"  # it names every field of the params file, and reads none of them
+_FACTS_PACKAGE = "params"  # it names every field of the params file, and reads none of them
 _NOT_FACTS = {"stages", "refresh"}  # parameters are parts of their own; whether to read again is not what is read
 _HIDDEN = {"api", "auth", "database", "headers", "query", "storage_options"}  # somebody may have put a password there
 _DUMPS = {"model_dump", "model_dump_json"}
@@ -129,7 +129,8 @@ def read_code(project: Project, stage: Stage) -> dict[str, HashedCode]:
     code = {f"notebooks/{stage.notebook}": _read_file(notebook)}
     for module, file in sorted(modules.files.items()):
         read = _read_file(file)
-        code[project.relative(file)] = HashedCode(read.hash, frozenset()) if module == _FACTS_MODULE else read
+        is_facts = module.partition(".")[0] == _FACTS_PACKAGE
+        code[project.relative(file)] = HashedCode(read.hash, frozenset()) if is_facts else read
     return code
 
 

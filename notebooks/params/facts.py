@@ -1,0 +1,35 @@
+"""What all facts of `params.yaml` share, and what may be known of one column."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class ParameterError(ValueError):
+    """A fact in `params.yaml`, or a stage parameter, is missing, unknown or of the wrong type."""
+
+
+class Facts(BaseModel):
+    """A part of `params.yaml`: no other keys than its own, and never changed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Column(Facts):
+    """What is known of one column: its type, what counts as valid, and whether it may be a feature."""
+
+    type: Literal["id", "category", "number", "date"] = "category"
+    format: str = Field("%Y-%m-%d", description="strptime format of a date column")
+    decimal: Literal[".", ","] = Field(
+        ".", description="decimal sign of a number column; the other one may group digits"
+    )
+    values: list[str] | None = Field(None, description="the valid codes of a category")
+    codes: dict[str, str] = Field({}, description="other spellings: as received -> valid code")
+    none: list[str] = Field([], description="texts that mean `there is none`, such as `No` for an end date")
+    min: float | None = None
+    max: float | None = None
+    required: bool = Field(True, description="may a blank stand here? true: a blank breaks a rule")
+    feature: bool = Field(True, description="false keeps the column out of the model: it is known too late, or an id")
+    description: str = ""

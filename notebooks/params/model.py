@@ -1,0 +1,101 @@
+"""The whole of `params.yaml`: the facts of a data set."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import Field, field_validator, model_validator
+
+from .facts import Facts
+from .sources import Source
+
+ROW_NUMBER = "row_number"
+
+
+class ColumnLabel(Facts):
+    """The answer stands in a column."""
+
+    column: str
+    positive: str = Field(description="the value that means `has churned`")
+    negative: str | None = Field(None, description="the value that means `has stayed`; absent: any other value does")
+
+
+class EndDateLabel(Facts):
+    """The answer is computed: the contract ends in `[as_of, as_of + horizon_days]`."""
+
+    end_date: str
+    begin_date: str | None = Field(None, description="absent: every customer counts who has not ended before the day")
+    horizon_days: int = Field(gt=0)
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns that the answer is computed from."""
+        return [self.begin_date, self.end_date] if self.begin_date else [self.end_date]
+
+
+class AsOfColumn(Facts):
+    """Each row of the first table is a customer on the day that stands in this column: monthly snapshots, say."""
+
+    column: str
+
+
+class Sample(Facts):
+    """The built-in synthetic company, made and served by the run itself."""
+
+    customers: int = Field(7_000, ge=1_000, le=10_000_000)
+    seed: int = 7
+
+
+class Expression(Facts):
+    """A feature of one's own, computed from columns of the same customer."""
+
+    expression: str
+    description: str = ""
+
+
+class Params(Facts):
+    """The whole of `params.yaml`."""
+
+    name: str = Field(description="what the reports call this data set")
+    customer_id: str = Field(ROW_NUMBER, description="the column that names a customer; absent: the rows are numbered")
+    as_of: datetime.date | list[datetime.date] | AsOfColumn | None = Field(
+        None, description="the day of the snapshot, taken at its start; several days, or the column that holds it"
+    )
+    label: ColumnLabel | EndDateLabel
+    sample: Sample | None = Field(None, description="present: the synthetic company serves the sources")
+    sources: dict[str, Source] = Field(min_length=1, description="raw tables; the first has a row for each customer")
+    features: dict[str, Expression] = Field({}, description="features of one's own: name -> expression over columns")
+    stages: dict[str, dict[str, Any]] = Field({}, description="overrides of stage parameters: stage -> name -> value")
+
+    @property
+    def as_of_dates(self) -> Sequence[datetime.date]:
+        """The days of the snapshots, as far as `params.yaml` itself names them; in order."""
+        if isinstance(self.as_of, datetime.date):
+            return [self.as_of]
+        return sorted(self.as_of) if isinstance(self.as_of, list) else []
+
+    @property
+    def numbers_rows(self) -> bool:
+        """Whether no column names a customer, so that the number of a row does."""
+        return self.customer_id == ROW_NUMBER
+
+    @field_validator("features", mode="before")
+    @classmethod
+    def _read_plain_expressions(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        return {name: {"expression": one} if isinstance(one, str) else one for name, one in value.items()}
+
+    @model_validator(mode="after")
+    def _end_date_label_needs_as_of(self) -> Params:
+        if isinstance(self.label, EndDateLabel) and not self.as_of_dates:
+            raise ValueError("a label from an end date needs `as_of`, the day of the snapshot")
+        return self
+
+    @model_validator(mode="after")
+    def _several_tables_need_an_id(self) -> Params:
+        if self.numbers_rows and len(self.sources) > 1:
+            raise ValueError("several tables need `customer_id`, the column that joins them")
+        return self

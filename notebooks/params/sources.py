@@ -1,0 +1,133 @@
+"""Where raw data comes from, as `params.yaml` says it: files, databases and paged REST APIs."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Discriminator, Field, Tag, model_validator
+
+from .facts import Column, Facts
+
+
+class PageNumber(Facts):
+    """Pages are asked for by number, until an empty page or the total number of pages."""
+
+    kind: Literal["page_number"]
+    param: str = "page"
+    first: int = 1
+    size_param: str | None = None
+    size: int = 500
+    total_pages: str | None = Field(None, description="JSON path of the number of pages, such as `meta.pages`")
+
+
+class Offset(Facts):
+    """Pages are asked for by the number of records to skip."""
+
+    kind: Literal["offset"]
+    param: str = "offset"
+    size_param: str = "limit"
+    size: int = 500
+    total: str | None = Field(None, description="JSON path of the number of records, such as `meta.total`")
+
+
+class Cursor(Facts):
+    """Each page names the cursor of the next."""
+
+    kind: Literal["cursor"]
+    param: str = "cursor"
+    cursor: str = Field("next_cursor", description="JSON path of the next cursor")
+    size_param: str | None = None
+    size: int = 500
+
+
+class NextLink(Facts):
+    """Each page links to the next, in its body or in the HTTP `Link` header."""
+
+    kind: Literal["next_link"]
+    link: str | None = Field(None, description="JSON path of the next address; absent: the `Link` header")
+
+
+class BearerAuth(Facts):
+    """`Authorization: Bearer …`."""
+
+    bearer: str
+
+
+class BasicAuth(Facts):
+    """HTTP basic authentication."""
+
+    user: str
+    password: str
+
+
+class _Source(Facts):
+    key: str | None = Field(None, description="the column that holds the customer id here, if it has another name")
+    many: bool = Field(False, description="true: a customer may have several rows here; features count and sum them up")
+    time: str | None = Field(None, description="of a table with `many` rows: the date column; later rows do not count")
+    columns: dict[str, Column] = Field({}, description="what is known of the columns; one not named is inferred")
+    absent: dict[str, str] = Field(
+        {},
+        description="values for a customer without a row here: column -> text; `*` for every other column. "
+        "Absent: such a customer has missing values.",
+    )
+    refresh: Literal["always", "never"] = Field(
+        "always",
+        description="is a database, an API or a file elsewhere read again on each run? never: only when forced",
+    )
+    present: str | None = Field(None, description="name of a Yes/No column that says whether a customer has a row here")
+
+
+class FileSource(_Source):
+    """A file: CSV, Parquet, JSON lines or Excel, on a local path or any fsspec address."""
+
+    file: str
+    format: Literal["csv", "parquet", "jsonl", "excel"] | None = Field(None, description="absent: from the name")
+    delimiter: str | None = Field(None, description="absent: found from the first lines")
+    decimal: Literal[".", ","] = Field(".", description="decimal sign of the columns that are not described")
+    encoding: str = "utf-8-sig"
+    header: bool = Field(True, description="false: the first line is data; the columns are named column_1, column_2, …")
+    sheet: str | int = 0
+    storage_options: dict[str, Any] = Field({}, description="what fsspec is given beside the address")
+
+
+class DatabaseSource(_Source):
+    """A database: a SQLAlchemy address and a table or a query."""
+
+    database: str
+    table: str | None = None
+    query: str | None = None
+
+    @model_validator(mode="after")
+    def _has_one_of_table_and_query(self) -> DatabaseSource:
+        if (self.table is None) == (self.query is None):
+            raise ValueError("a database source needs either `table` or `query`")
+        return self
+
+
+class ApiSource(_Source):
+    """A paged REST API that answers in JSON."""
+
+    api: str
+    records: str = Field("$", description="JSON path of the list of records, such as `data.items`; `$`: the whole body")
+    paging: Annotated[PageNumber | Offset | Cursor | NextLink, Field(discriminator="kind")] | None = None
+    auth: BearerAuth | BasicAuth | None = None
+    query: dict[str, str | int] = Field({}, description="parameters of each request")
+    headers: dict[str, str] = Field({}, description="headers of each request")
+    retries: int = Field(4, ge=0, le=20, description="further tries after a failure that may pass")
+    timeout_seconds: float = Field(30, gt=0)
+    max_pages: int = Field(100_000, ge=1, description="more pages than this are taken for a loop")
+
+
+def _kind_of_source(value: Any) -> str | None:
+    keys = value if isinstance(value, dict) else vars(value)
+    return next((kind for kind in ("file", "database", "api") if kind in keys), None)
+
+
+Source = Annotated[
+    Annotated[FileSource, Tag("file")] | Annotated[DatabaseSource, Tag("database")] | Annotated[ApiSource, Tag("api")],
+    Discriminator(
+        _kind_of_source,
+        custom_error_type="source_kind",
+        custom_error_message="a source needs one of `file`, `database` and `api`",
+    ),
+]
