@@ -9,7 +9,7 @@ import json
 import math
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -143,16 +143,16 @@ def parse_table(frame: pd.DataFrame, columns: Mapping[str, Column]) -> pd.DataFr
     return pd.DataFrame({name: parse_column(frame[name], columns[name]) for name in frame.columns}, index=frame.index)
 
 
-def find_duplicates(frame: pd.DataFrame, customer_id: str) -> pd.Series[Any]:
-    """Name the rows of a typed table that a later row of the same customer replaces; the last row received stays.
+def find_duplicates(frame: pd.DataFrame, keys: Sequence[str]) -> pd.Series[Any]:
+    """Name the rows of a typed table that a later row with the same keys replaces; the last row received stays.
 
     Returns:
         One entry a row that goes, by its index: `exact` when nothing differs from a later row, else `conflicting`.
     """
-    repeated = frame[frame[customer_id].duplicated(keep=False)]
+    repeated = frame[frame.duplicated(list(keys), keep=False)]
     is_exact = repeated.duplicated(keep="last")
     distinct = repeated[~is_exact]
-    is_conflicting = distinct[customer_id].duplicated(keep="last")
+    is_conflicting = distinct.duplicated(list(keys), keep="last")
     exact = pd.Series("exact", index=repeated.index[is_exact])
     return pd.concat([exact, pd.Series("conflicting", index=distinct.index[is_conflicting])]).sort_index()
 

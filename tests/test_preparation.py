@@ -47,14 +47,14 @@ def frame_of(**columns: list[str | None]) -> pd.DataFrame:
 def test_the_last_row_received_stays() -> None:
     """Exact repetitions and contradictions are told apart, and each customer keeps the last row."""
     frame = frame_of(id=["a", "b", "a", "b", "c", "b"], price=["1", "1", "1", "2", "1", "1"])
-    kinds = stagekit.find_duplicates(frame, "id")
+    kinds = stagekit.find_duplicates(frame, ["id"])
     assert kinds.to_dict() == {0: "exact", 1: "exact", 3: "conflicting"}
     assert frame.drop(kinds.index).to_dict("list") == {"id": ["a", "c", "b"], "price": ["1", "1", "1"]}
 
 
 def test_a_table_without_duplicates_loses_no_row() -> None:
     """Nothing is named when each customer has one row."""
-    assert stagekit.find_duplicates(frame_of(id=["a", "b"]), "id").empty
+    assert stagekit.find_duplicates(frame_of(id=["a", "b"]), ["id"]).empty
 
 
 def test_a_missing_key_matches_no_missing_key() -> None:

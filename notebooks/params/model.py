@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from pydantic import Field, field_validator, model_validator
@@ -80,6 +80,12 @@ class Params(Facts):
     def numbers_rows(self) -> bool:
         """Whether no column names a customer, so that the number of a row does."""
         return self.customer_id == ROW_NUMBER
+
+    def keys_of(self, columns: Collection[str]) -> list[str]:
+        """Return which of a table's columns name one of its rows: the customer, and the day where a column holds it."""
+        if isinstance(self.as_of, AsOfColumn) and self.as_of.column in columns:
+            return [self.customer_id, self.as_of.column]
+        return [self.customer_id]
 
     @field_validator("features", mode="before")
     @classmethod
