@@ -150,7 +150,7 @@ def churn(
     """Run the stages in order; each starts only when the stages it reads from have completed."""
     logger = get_run_logger()
     # What renders the reports takes a second to import; meanwhile the first stage runs.
-    threading.Thread(target=import_module, args=("orchestrator.html_report",), daemon=True).start()
+    threading.Thread(target=import_module, args=("orchestrator.site.stage_page",), daemon=True).start()
     plan = make_plan(PROJECT, Path(params), settings or {}, start, only)
     redact_logs(redactor_for(plan.params))
     try:
