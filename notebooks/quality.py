@@ -6,20 +6,20 @@ import functools
 import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
 import pandera.pandas as pa
 
 import stagekit
-from params import Column, ColumnLabel, EndDateLabel
+from encoded import Table
+from params import AsOfColumn, Column, ColumnLabel, EndDateLabel, Params
 
 PRESENT = "is present"
-DATES_IN_ORDER = "does not end before it begins"
 LONGEST_VALUE = 80  # characters of a value in a reason
 
 Series = pd.Series  # a column; its type parameter says nothing of the texts and numbers here
-Tables = Mapping[str, pd.DataFrame]
 Facts = Mapping[str, Mapping[str, Column]]
 Label = ColumnLabel | EndDateLabel
 
@@ -28,7 +28,8 @@ Label = ColumnLabel | EndDateLabel
 class Rule:
     """One rule and what was counted: it holds while `failed / checked` is at most `threshold`.
 
-    A rule with a `minimum` asks for a number instead: `checked` were found and `failed` are lacking.
+    A rule with a `minimum` asks for a number instead: `checked` were found and `failed` are lacking. A rule that only
+    `tells` stops nothing; one of what is `accepted` is settled by accepting the new state.
     """
 
     table: str
@@ -39,12 +40,16 @@ class Rule:
     threshold: float
     minimum: int | None = None
     hint: str = ""
+    tells: bool = False
+    accepted: bool = False
 
     @classmethod
-    def at_least(cls, minimum: int, found: int, table: str, column: str, what: str, hint: str = "") -> Rule:
-        """Ask for at least `minimum` of something."""
+    def at_least(
+        cls, minimum: int, found: int, table: str, column: str, what: str, hint: str = "", **kind: bool
+    ) -> Rule:
+        """Ask for at least `minimum` of something; `kind` is `tells` or `accepted`."""
         text, lacking = f"at least {minimum:,} {what}", max(minimum - found, 0)
-        return cls(table, column, text, found, lacking, 0.0, minimum, hint)
+        return cls(table, column, text, found, lacking, 0.0, minimum, hint, **kind)
 
     @property
     def share(self) -> float:
@@ -53,21 +58,32 @@ class Rule:
 
     @property
     def passed(self) -> bool:
-        """Whether the rule holds."""
-        return self.share <= self.threshold
+        """Whether the run may go on."""
+        return self.tells or self.share <= self.threshold
+
+    @property
+    def verdict(self) -> Literal["FAILED", "told", "holds"]:
+        """What came of it; what is accepted is told of at the first row that differs."""
+        if not self.passed:
+            return "FAILED"
+        is_told = self.share > self.threshold or (self.accepted and bool(self.hint))
+        return "told" if is_told else "holds"
+
+    @property
+    def place(self) -> str:
+        """The table, and the column if it is about one."""
+        return f"{self.table}.{self.column}" if self.column else self.table
 
     def as_record(self) -> dict[str, Any]:
-        """Return the rule as it stands in `quality.json`."""
-        names = ("table", "column", "rule", "checked", "failed", "share", "threshold", "passed")
-        return {name: getattr(self, name) for name in names}
+        """Return the rule as it stands in `quality.json`: without its threshold, which changes no row."""
+        return {name: getattr(self, name) for name in ("table", "column", "rule", "checked", "failed", "share")}
 
     def __str__(self) -> str:
         """Return the rule with its numbers, as a failed gate tells it."""
-        place = f"{self.table}.{self.column}" if self.column else self.table
         if self.minimum is not None:
-            return f"{place}: {self.rule}: found {self.checked:,}{self.hint}"
+            return f"{self.place}: {self.rule}: found {self.checked:,}{self.hint}"
         broken = f"broken by {self.failed:,} of {self.checked:,} ({self.share:.2%})"
-        return f"{place}: {self.rule!r} is {broken}, allowed {self.threshold:.2%}{self.hint}"
+        return f"{self.place}: {self.rule!r} is {broken}, allowed {self.threshold:.2%}{self.hint}"
 
 
 def compare_columns(received: Collection[str], known: Collection[str], customer_id: str) -> tuple[list[str], list[str]]:
@@ -82,18 +98,31 @@ def compare_columns(received: Collection[str], known: Collection[str], customer_
     return [f"no column {name!r}{stagekit.suggest(name, extra or [*received])}" for name in missing], extra
 
 
-def find_label_problems(facts: Facts, label: Label) -> list[str]:
-    """Return a line for each column of the label that no table has."""
-    names = [label.column] if isinstance(label, ColumnLabel) else label.columns
+def find_label_problems(facts: Facts, params: Params) -> list[str]:
+    """Return a line for each column of the label that no table has, and for an as-of column that is not in the first.
+
+    The as-of column has to be a date.
+    """
+    names = [params.label.column] if isinstance(params.label, ColumnLabel) else params.label.columns
     known = [column for columns in facts.values() for column in columns]
     lacking = [name for name in names if name not in known]
-    return [f"label: no table has the column {name!r}{stagekit.suggest(name, known)}" for name in lacking]
+    problems = [f"label: no table has the column {name!r}{stagekit.suggest(name, known)}" for name in lacking]
+    if isinstance(params.as_of, AsOfColumn):
+        table, first = next(iter(facts.items()))
+        day = params.as_of.column
+        if day not in first:
+            problems.append(f"as_of: {table} has no column {day!r}{stagekit.suggest(day, list(first))}")
+        elif first[day].type != "date":
+            about = f"as_of: {table}.{day} is a {first[day].type}, expected a date"
+            problems.append(f"{about}; describe it in params.yaml, such as {day}: {{type: date, format: '%Y-%m'}}")
+    return problems
 
 
-def find_critical_columns(customer_id: str, label: Label) -> list[str]:
+def find_critical_columns(params: Params) -> list[str]:
     """Name the columns without which a row is of no use, if they are required at all."""
-    answer = label.column if isinstance(label, ColumnLabel) else label.begin_date
-    return [customer_id, answer] if answer else [customer_id]
+    answer = params.label.column if isinstance(params.label, ColumnLabel) else params.label.begin_date
+    day = params.as_of.column if isinstance(params.as_of, AsOfColumn) else None
+    return [name for name in (params.customer_id, answer, day) if name]
 
 
 def build_schema(columns: Mapping[str, Column], dates: tuple[str, str]) -> pa.DataFrameSchema:
@@ -110,7 +139,7 @@ def build_schema(columns: Mapping[str, Column], dates: tuple[str, str]) -> pa.Da
 
 def _checks(column: Column, dates: tuple[str, str]) -> dict[str, Callable[[Series], Series]]:
     """Name the rules that each text of a column has to keep, blanks aside."""
-    parse = functools.partial(stagekit.parse_column, column=column)
+    parse = _remembering_last(functools.partial(stagekit.parse_column, column=column))
     if column.type == "number":
         checks: dict[str, Callable[[Series], Series]] = {"is a number": lambda texts: parse(texts).notna()}
         if column.min is not None or column.max is not None:
@@ -126,6 +155,18 @@ def _checks(column: Column, dates: tuple[str, str]) -> dict[str, Callable[[Serie
     return {}
 
 
+def _remembering_last(parse: Callable[[Series], Series]) -> Callable[[Series], Series]:
+    """Return a function that answers the same series twice without parsing it twice."""
+    last: list[Series] = []
+
+    def answer(texts: Series) -> Series:
+        if not last or last[0] is not texts:
+            last[:] = [texts, parse(texts)]
+        return last[1]
+
+    return answer
+
+
 def _limits(column: Column) -> tuple[float, float]:
     return -math.inf if column.min is None else column.min, math.inf if column.max is None else column.max
 
@@ -138,36 +179,41 @@ def _describe_limits(column: Column) -> str:
 
 
 def check_values(
-    frame: pd.DataFrame, columns: Mapping[str, Column], schema: pa.DataFrameSchema
+    frame: pd.DataFrame, table: Table, schema: pa.DataFrameSchema
 ) -> tuple[pd.DataFrame, dict[tuple[str, str], int]]:
-    """Check each value of a raw table, whose index counts its rows.
+    """Check each value of a raw table, whose index counts its rows; `table` is the same, encoded.
+
+    Each check of the schema is asked once about each different text.
 
     Returns:
         One line for each broken rule (`row`, `column`, `rule`, `value` as received), and the number of values that each
         rule (column, rule) was checked on: blanks break no rule but `is present`.
     """
-    cleaned = pd.DataFrame({name: stagekit.clean_text(frame[name], columns[name]) for name in frame.columns})
-    checked = {}
+    checked: dict[tuple[str, str], int] = {}
+    parts = [list_failures(frame, [], frame.columns[0], "")]
     for name, column in schema.columns.items():
+        values = table[name]
+        is_present = values.cleaned.notna().to_numpy()
         if not column.nullable:
             checked[name, PRESENT] = len(frame)
-        checked |= {(name, str(check.error)): int(cleaned[name].notna().sum()) for check in column.checks}
-    groups = _validate(cleaned, schema).groupby(["column", "rule"], sort=False)["row"]
-    parts = [list_failures(frame, rows, *place) for place, rows in groups]
-    return pd.concat([list_failures(frame, [], frame.columns[0], ""), *parts], ignore_index=True), checked
+            parts.append(list_failures(frame, values.find(~is_present), name, PRESENT))
+        texts = values.cleaned[is_present]
+        for check in column.checks:
+            is_broken = np.zeros(len(is_present), dtype=bool)
+            is_broken[is_present] = ~check(texts).check_output.to_numpy(dtype=bool)
+            checked[name, str(check.error)] = values.count(is_present)
+            parts.append(list_failures(frame, values.find(is_broken), name, check.error))
+    return pd.concat(parts, ignore_index=True), checked
 
 
-def _validate(cleaned: pd.DataFrame, schema: pa.DataFrameSchema) -> pd.DataFrame:
-    """Return the row, column and rule of each failure that pandera finds."""
-    try:
-        schema.validate(cleaned, lazy=True)
-    except pa.errors.SchemaErrors as errors:
-        cases = errors.failure_cases
-        if cases["index"].isna().any():  # a check itself raised, which is no fault of the data
-            raise
-        rules = cases["check"].replace({"not_nullable": PRESENT})
-        return pd.DataFrame({"row": cases["index"], "column": cases["column"], "rule": rules})
-    return pd.DataFrame({"row": [], "column": [], "rule": []})
+def tabulate_schemas(schemas: Mapping[str, pa.DataFrameSchema], facts: Facts) -> pd.DataFrame:
+    """Return a line for each column: its type, whether it may be blank, and the rules of its values."""
+    lines = [
+        [table, name, facts[table][name].type, column.nullable, "; ".join(str(check.error) for check in column.checks)]
+        for table, schema in schemas.items()
+        for name, column in schema.columns.items()
+    ]
+    return pd.DataFrame(lines, columns=["table", "column", "type", "may be blank", "rules"])
 
 
 def list_failures(frame: pd.DataFrame, rows: Any, column: Any, rule: Any) -> pd.DataFrame:
@@ -192,40 +238,6 @@ def rate_values(
     ]
 
 
-def find_orphans(keys: Series, known: Series) -> pd.Index:
-    """Return the rows whose key is not among the first table's; a missing key breaks another rule."""
-    return keys.index[keys.notna() & ~stagekit.match_keys(keys, known)]
-
-
-def find_reversed_dates(typed: Tables, customer_id: str, label: EndDateLabel) -> tuple[str, pd.Index]:
-    """Return the table that holds the end date, and its rows whose end lies before the customer's begin."""
-    table = next(name for name, frame in typed.items() if label.end_date in frame)
-    frame = typed[table]
-    if label.begin_date is None:
-        return table, frame.index[:0]
-    begin = (
-        frame[label.begin_date]
-        if label.begin_date in frame
-        else frame[customer_id].map(value_by_customer(typed, label.begin_date, customer_id))
-    )
-    return table, frame.index[frame[label.end_date] < begin]
-
-
-def list_dates(typed: Tables, day: pd.Timestamp) -> pd.DataFrame:
-    """List the earliest and the latest date of each date column, and how many lie after a day."""
-    columns = ["table", "column", "earliest", "latest", f"after {day:%Y-%m-%d}"]
-    dates = [(table, name, frame[name]) for table, frame in typed.items() for name in frame.select_dtypes("datetime")]
-    lines = [[table, name, values.min(), values.max(), int((values > day).sum())] for table, name, values in dates]
-    return pd.DataFrame(lines, columns=columns)
-
-
-def value_by_customer(typed: Tables, column: str, customer_id: str) -> Series:
-    """Return a column, by customer id, of the first table that has it; the last row received counts."""
-    frame = next(frame for frame in typed.values() if column in frame)
-    known = frame[frame[customer_id].notna()].drop_duplicates(customer_id, keep="last")
-    return known.set_index(customer_id)[column]
-
-
 def split_quarantine(frame: pd.DataFrame, failures: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Part the rows of a raw table that break a rule from those that do not; the former get their `reason`."""
     told = failures["column"] + " = '" + failures["value"] + "' breaks the rule: " + failures["rule"]
@@ -235,24 +247,3 @@ def split_quarantine(frame: pd.DataFrame, failures: pd.DataFrame) -> tuple[pd.Da
     reasons = pd.concat([told[~is_repeated], joined]).astype("str")
     is_bad = frame.index.isin(reasons.index)
     return frame[~is_bad], frame[is_bad].assign(reason=reasons)
-
-
-def count_label(typed: Tables, customer_id: str, label: Label, as_of: Any) -> dict[str, int]:
-    """Count the customers who churn, who stay, and whose answer is unknown, as the label of `params.yaml` defines it.
-
-    With an end date, only the customers of the day `as_of` count: begun before it and not ended before it.
-    """
-    if isinstance(label, ColumnLabel):
-        answer = value_by_customer(typed, label.column, customer_id)
-        churned = int((answer == label.positive).sum())
-        return {"churned": churned, "stayed": int(answer.notna().sum()) - churned, "unknown": int(answer.isna().sum())}
-    end, day = value_by_customer(typed, label.end_date, customer_id), pd.Timestamp(as_of)
-    if label.begin_date is None:
-        begin = pd.Series(day - pd.Timedelta(days=1), index=end.index)
-    else:
-        begin = value_by_customer(typed, label.begin_date, customer_id)
-        end = end.reindex(begin.index)
-    is_customer = begin.lt(day) & ~end.lt(day)
-    churns = is_customer & end.le(day + pd.Timedelta(days=label.horizon_days))
-    churned = int(churns.sum())
-    return {"churned": churned, "stayed": int(is_customer.sum()) - churned, "unknown": int(begin.isna().sum())}

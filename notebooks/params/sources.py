@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
@@ -75,6 +76,10 @@ class _Source(Facts):
         description="is a database, an API or a file elsewhere read again on each run? never: only when forced",
     )
     present: str | None = Field(None, description="name of a Yes/No column that says whether a customer has a row here")
+
+    def columns_by_name(self, customer_id: str) -> Mapping[str, Column]:
+        """Return what is known of the columns, by the names that they have after `stagekit.rename_key`."""
+        return {customer_id if name == self.key else name: column for name, column in self.columns.items()}
 
 
 class FileSource(_Source):

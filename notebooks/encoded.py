@@ -1,0 +1,148 @@
+"""Raw tables whose columns keep each different text once: it is cleaned, parsed and checked once, whatever the rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+import stagekit
+from params import Column
+
+Series = pd.Series  # a column; its type parameter says nothing of the texts and numbers here
+Bools = npt.NDArray[np.bool_]
+Ints = npt.NDArray[Any]
+
+_LOOKED_AT = 10_000  # rows
+_MOSTLY_DIFFERENT = 0.9
+
+
+@dataclass(frozen=True)
+class Values:
+    """A raw column: its different texts as received, what they are cleaned and typed, and which of them each row has.
+
+    Where hardly any text repeats, as of ids, `received` has one for each row.
+    """
+
+    fact: Column
+    received: Series
+    cleaned: Series
+    typed: Series
+    codes: Ints
+
+    @property
+    def rows(self) -> int:
+        """The number of rows."""
+        return len(self.codes)
+
+    def find(self, which: Bools) -> Ints:
+        """Return the rows that have one of the texts."""
+        return np.flatnonzero(which[self.codes])
+
+    def count(self, which: Bools) -> int:
+        """Count the rows that have one of the texts."""
+        return int(self._sizes[which].sum())
+
+    @cached_property
+    def missing(self) -> int:
+        """The number of rows without a value: blank, `none` texts, and what cannot be read."""
+        return self.count(self.typed.isna().to_numpy())
+
+    @cached_property
+    def counts(self) -> Series:
+        """The rows of each different value that is there: numbers and dates in order, texts as they came."""
+        present = self.typed.notna().to_numpy() & (self._sizes > 0)
+        values = self.typed[present].reset_index(drop=True)
+        is_text = self.fact.type in ("id", "category")  # to sort a million texts takes long
+        return pd.Series(self._sizes[present]).groupby(values, sort=not is_text).sum()
+
+    @cached_property
+    def distinct(self) -> int:
+        """The number of different values, without the missing ones."""
+        return int(np.count_nonzero(np.bincount(self.numbers))) - (self.missing > 0)
+
+    @cached_property
+    def numbers(self) -> Ints:
+        """For each row the number of its value: equal values have equal numbers, missing ones are a value too."""
+        numbers = pd.factorize(self.typed, use_na_sentinel=False)[0].astype(np.int32)
+        return np.asarray(numbers[self.codes])
+
+    def of_rows(self, rows: Ints | None = None) -> Series:
+        """Return the typed value of each row, or of these rows: of a negative one, a missing value."""
+        places = self.codes if rows is None else np.where(rows < 0, -1, self.codes[rows])
+        return pd.Series(pd.api.extensions.take(self.typed.array, places, allow_fill=True))
+
+    @cached_property
+    def _sizes(self) -> Ints:
+        return np.bincount(self.codes, minlength=len(self.received))
+
+
+@dataclass(frozen=True)
+class Table:
+    """The columns of a raw table, by name; `rows` are those of the raw table that it has."""
+
+    columns: Mapping[str, Values]
+    rows: Ints
+
+    @property
+    def facts(self) -> dict[str, Column]:
+        """What is known of each column, or was inferred."""
+        return {name: values.fact for name, values in self.columns.items()}
+
+    def __getitem__(self, name: str) -> Values:
+        """Return a column."""
+        return self.columns[name]
+
+    def __contains__(self, name: object) -> bool:
+        """Whether there is such a column."""
+        return name in self.columns
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the names of the columns."""
+        return iter(self.columns)
+
+    def __len__(self) -> int:
+        """Count the rows."""
+        return len(self.rows)
+
+    def only(self, kept: Bools) -> Table:
+        """Return the table with a part of its rows."""
+        if kept.all():
+            return self
+        columns = {name: replace(values, codes=values.codes[kept]) for name, values in self.columns.items()}
+        return Table(columns, self.rows[kept])
+
+    def frame(self) -> pd.DataFrame:
+        """Return all rows, typed; their index is that of the raw table."""
+        columns = {name: values.of_rows() for name, values in self.columns.items()}
+        return pd.DataFrame(columns).set_axis(pd.Index(self.rows))
+
+    def number_frame(self) -> pd.DataFrame:
+        """Return the number of each value (see `Values.numbers`): equal rows of `frame` are equal, and cost less."""
+        columns = {name: values.numbers for name, values in self.columns.items()}
+        return pd.DataFrame(columns, index=pd.Index(self.rows), copy=False)
+
+
+def encode_table(frame: pd.DataFrame, known: Mapping[str, Column], customer_id: str) -> Table:
+    """Encode a raw table, inferring the type of the columns that nobody described (`stagekit.complete_columns`)."""
+    columns = {name: _encode(frame[name], known, customer_id) for name in frame.columns}
+    return Table(columns, np.arange(len(frame)))
+
+
+def _encode(texts: Series, known: Mapping[str, Column], customer_id: str) -> Values:
+    texts = texts.astype("str")
+    name = str(texts.name)
+    if texts.head(_LOOKED_AT).nunique() > _MOSTLY_DIFFERENT * min(len(texts), _LOOKED_AT):
+        codes, received = np.arange(len(texts), dtype=np.int32), texts.reset_index(drop=True)
+    else:
+        places, different = pd.factorize(texts, use_na_sentinel=False)
+        codes, received = places.astype(np.int32), pd.Series(different, dtype="str")
+    fact = stagekit.complete_columns(received.to_frame(name), known, customer_id)[name]
+    cleaned = stagekit.clean_text(received, fact)
+    typed = stagekit.parse_column(received, fact) if fact.type in ("number", "date") else cleaned
+    return Values(fact, received, cleaned, typed, codes)
