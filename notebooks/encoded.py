@@ -74,8 +74,11 @@ class Values:
 
     def of_rows(self, rows: Ints | None = None) -> Series:
         """Return the typed value of each row, or of these rows: of a negative one, a missing value."""
-        places = self.codes if rows is None else np.where(rows < 0, -1, self.codes[rows])
-        return pd.Series(pd.api.extensions.take(self.typed.array, places, allow_fill=True))
+        if rows is None:
+            return take(self.typed, self.codes)
+        places, known = np.full(len(rows), -1), rows >= 0
+        places[known] = self.codes[rows[known]]
+        return take(self.typed, places)
 
     @cached_property
     def _sizes(self) -> Ints:
@@ -88,11 +91,6 @@ class Table:
 
     columns: Mapping[str, Values]
     rows: Ints
-
-    @property
-    def facts(self) -> dict[str, Column]:
-        """What is known of each column, or was inferred."""
-        return {name: values.fact for name, values in self.columns.items()}
 
     def __getitem__(self, name: str) -> Values:
         """Return a column."""
@@ -128,21 +126,24 @@ class Table:
         return pd.DataFrame(columns, index=pd.Index(self.rows), copy=False)
 
 
-def encode_table(frame: pd.DataFrame, known: Mapping[str, Column], customer_id: str) -> Table:
-    """Encode a raw table, inferring the type of the columns that nobody described (`stagekit.complete_columns`)."""
-    columns = {name: _encode(frame[name], known, customer_id) for name in frame.columns}
-    return Table(columns, np.arange(len(frame)))
+def take(values: Series, places: Ints) -> Series:
+    """Return the values at these places; at a negative one, a missing value."""
+    array: Any = values.to_numpy() if isinstance(values.dtype, np.dtype) else values.array
+    return pd.Series(pd.api.extensions.take(array, places, allow_fill=True))
 
 
-def _encode(texts: Series, known: Mapping[str, Column], customer_id: str) -> Values:
+def encode_table(frame: pd.DataFrame, facts: Mapping[str, Column]) -> Table:
+    """Encode a raw table; `facts` say what is known of each of its columns (`stagekit.complete_columns`)."""
+    return Table({name: _encode(frame[name], facts[name]) for name in frame.columns}, np.arange(len(frame)))
+
+
+def _encode(texts: Series, fact: Column) -> Values:
     texts = texts.astype("str")
-    name = str(texts.name)
     if texts.head(_LOOKED_AT).nunique() > _MOSTLY_DIFFERENT * min(len(texts), _LOOKED_AT):
         codes, received = np.arange(len(texts), dtype=np.int32), texts.reset_index(drop=True)
     else:
         places, different = pd.factorize(texts, use_na_sentinel=False)
         codes, received = places.astype(np.int32), pd.Series(different, dtype="str")
-    fact = stagekit.complete_columns(received.to_frame(name), known, customer_id)[name]
     cleaned = stagekit.clean_text(received, fact)
     typed = stagekit.parse_column(received, fact) if fact.type in ("number", "date") else cleaned
     return Values(fact, received, cleaned, typed, codes)

@@ -16,8 +16,7 @@ FEWEST_ROWS = 5
 FEWEST_SHARE = 0.002  # of the rows with a value
 NEIGHBOURS = 10
 GAP = 3  # times the usual distance of two neighbouring values: then a value stands alone
-SPIKE = 3  # times the rows that its neighbours usually have
-SPIKE_WITHIN = 20  # the same, of a value with neighbours on both sides
+SPIKE = 20  # times the rows that its neighbours usually have: then it stands out among them
 FEWEST_VALUES = 5  # different values beside it; fewer are codes
 
 NEGATIVE = (-1, -9, -99, -999, -9999, -99999)
@@ -48,8 +47,9 @@ class HiddenMissing:
 def find_hidden_missing(tables: Mapping[str, Table]) -> list[HiddenMissing]:
     """Find the values that look like missing ones, in columns of numbers, categories and dates.
 
-    A number has to be one that people use for it (0, -1, 9, 99, …) and to stand alone: far from its neighbours and
-    more frequent, or negative where nothing else is. A text or day has to be one that people use for it.
+    A number has to be one that people use for it (0, -1, 9, 99, …) and to stand alone: far from all others, negative
+    where nothing else is, or much more frequent than its neighbours. A text or day has to be one that people use for
+    it.
     """
     return [one for name, table in tables.items() for column in table for one in _find(name, column, table[column])]
 
@@ -95,19 +95,18 @@ def _stands_alone(numbers: Floats, rows: Floats, place: int) -> bool:
     value, last = numbers[place], len(numbers) - 1
     if value < 0:
         others = np.delete(numbers, place)
-        return bool((others >= 0).all()) or (place == 0 and _is_apart(numbers, rows))
+        return bool((others >= 0).all()) or (place == 0 and _is_apart(numbers))
     if place == last:
-        return _is_apart(-numbers[::-1], rows[::-1])
+        return _is_apart(-numbers[::-1])
     if place == 0:
-        return _is_apart(numbers, rows)
+        return _is_apart(numbers)
     if value == 0:
         return False  # amidst negative and positive numbers it is one of them
     near = np.r_[rows[max(place - NEIGHBOURS, 0) : place], rows[place + 1 : place + 1 + NEIGHBOURS]]
-    return len(numbers) > 5 * NEIGHBOURS and bool(rows[place] >= SPIKE_WITHIN * np.median(near))
+    return len(numbers) > 5 * NEIGHBOURS and bool(rows[place] >= SPIKE * np.median(near))
 
 
-def _is_apart(numbers: Floats, rows: Floats) -> bool:
-    """Whether the first number is far from the others, and more frequent than those next to it."""
-    inner, near = numbers[1 : NEIGHBOURS + 2], rows[1 : NEIGHBOURS + 2]
-    usual = np.median(np.diff(inner))
-    return bool(inner[0] - numbers[0] >= GAP * usual and rows[0] >= SPIKE * np.median(near))
+def _is_apart(numbers: Floats) -> bool:
+    """Whether the first number is far from the next, by what lies between those that follow."""
+    following = numbers[1 : NEIGHBOURS + 2]
+    return bool(following[0] - numbers[0] >= GAP * np.median(np.diff(following)))

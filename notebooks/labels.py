@@ -8,9 +8,9 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from encoded import Bools, Series, Values
+from encoded import Bools, Series, Values, take
 from params import AsOfColumn, ColumnLabel, EndDateLabel, Params
-from relations import Customers, Tables, expand, find_table, look_up
+from relations import Customers, Tables, find_table, look_up
 
 ALL = "all rows"  # what stands for the day where there is none
 KINDS = ["churned", "stayed", "unknown"]
@@ -48,7 +48,7 @@ def mark_churned(tables: Tables, customers: Customers, params: Params) -> tuple[
     first = next(iter(tables))
     is_customer, churns, _ = _judge(tables, customers, params.label, params.as_of_dates[-1])
     answers = pd.Series(churns, dtype="boolean").mask(~is_customer)
-    return first, expand(answers, customers.of[first])
+    return first, take(answers, customers.of[first])
 
 
 def _count(tables: Tables, customers: Customers, params: Params) -> Iterator[tuple[str, list[int]]]:

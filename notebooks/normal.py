@@ -135,6 +135,8 @@ def _is_unique(values: Values) -> bool:
         return False
     if values.fact.type != "number":
         return True
+    if values.fact.min is not None or values.fact.max is not None:
+        return False  # it measures something
     numbers = values.counts.index.to_numpy()
     is_whole = bool((numbers == np.floor(numbers)).all())
     return is_whole and rows**2 / 2 / (numbers[-1] - numbers[0] + 1) > STRENGTH

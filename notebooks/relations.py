@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 import stagekit
-from encoded import Bools, Ints, Series, Table
+from encoded import Bools, Ints, Series, Table, take
 from params import EndDateLabel
 
 DATES_IN_ORDER = "does not end before it begins"
@@ -71,11 +71,6 @@ def look_up(tables: Tables, customers: Customers, column: str) -> Series:
     return tables[name][column].of_rows(customers.find_last_rows(name))
 
 
-def expand(values: Series, owners: Ints) -> Series:
-    """Return for each row the value of its customer; of nobody's row, a missing value."""
-    return pd.Series(pd.api.extensions.take(values.array, owners, allow_fill=True))
-
-
 def find_table(tables: Tables, column: str) -> str:
     """Return the first table that has a column."""
     return next(name for name, table in tables.items() if column in table)
@@ -90,7 +85,7 @@ def find_reversed_dates(tables: Tables, customers: Customers, label: EndDateLabe
     if label.begin_date in tables[name]:
         begin = tables[name][label.begin_date].of_rows()
     else:
-        begin = expand(look_up(tables, customers, label.begin_date), customers.of[name])
+        begin = take(look_up(tables, customers, label.begin_date), customers.of[name])
     return name, np.flatnonzero(end.to_numpy() < begin.to_numpy())
 
 

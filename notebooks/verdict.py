@@ -38,23 +38,21 @@ class Opening:
         lines = [f"**{first}**", "", *(f"- {sentence}" for sentence in others)]
         self._words.update(Markdown("\n".join(lines)))
         table = tabulate(rules)
-        self._table.update({"text/html": _as_html(table, len(rules)), "text/plain": table.to_string()}, raw=True)
+        more = f"And {len(rules) - len(table):,} more rules that hold." if len(rules) > len(table) else ""
+        content = {"text/plain": f"{table.to_string(index=False)}\n{more}"}
+        content["text/html"] = f"{table.to_html(index=False)}<p>{more}</p>" if more else table.to_html(index=False)
+        self._table.update(content, raw=True)
 
 
 def tabulate(rules: Sequence[Rule]) -> pd.DataFrame:
     """Return the rules as a table: failed ones first, then those that tell something, then those that hold.
 
-    Of many that hold, a part is left out. `share` is `failed / checked` and may be as large as `allowed`; where a rule asks for a number (`at least`),
-    `checked` is what was found and `failed` what is lacking.
+    Of many that hold, a part is left out. `share` is `failed / checked` and may be as large as `allowed`; where a rule
+    asks for a number (`at least`), `checked` is what was found and `failed` what is lacking.
     """
     ordered = sorted(rules, key=lambda rule: _ORDER[rule.verdict])
     shown = [rule for place, rule in enumerate(ordered) if place < MOST_LINES or rule.verdict != "holds"]
     return pd.DataFrame(map(_as_line, shown))
-
-
-def _as_html(table: pd.DataFrame, rules: int) -> str:
-    more = rules - len(table)
-    return table.to_html(index=False) + (f"<p>And {more:,} more rules that hold.</p>" if more else "")
 
 
 def _as_line(rule: Rule) -> dict[str, Any]:
@@ -141,8 +139,9 @@ class Findings:
         if not number:
             return "No row had to be set aside."
         causes = lines.groupby(["table", "column", "rule"]).size()
-        (table, column, rule), rows = causes.idxmax(), int(causes.max())
-        verb, most = "is" if number == 1 else "are", _as_text(f"{table}.{column} {rule}")
+        place: Any = causes.idxmax()
+        rows, most = int(causes.max()), _as_text("{}.{} {}".format(*place))
+        verb = "is" if number == 1 else "are"
         aside = f"{number:,} of {total:,} rows ({number / total:.2%}) cannot be used and {verb} set aside"
         return f"{aside}; the rule broken most often ({rows:,}) is: {most}."
 

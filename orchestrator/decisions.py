@@ -130,6 +130,7 @@ def list_watched(plan: Plan, decisions: Sequence[Decision]) -> Watch:
     project = plan.project
     paths = ["orchestrator", *map(project.relative, (project.notebooks, plan.params_file, project.requirements))]
     paths += [path for stage in STAGES for path in (*stage.settings, *stage.reads, *stage.writes)]
+    paths += [path for stage in STAGES for path in stage.learned(plan.params.name)]
     if sample_sources(project, plan.params):
         paths.append("data/sample")
     for file in local_files(project, plan.params).values():

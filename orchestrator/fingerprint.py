@@ -71,7 +71,8 @@ def _hide_secrets(plan: Plan, parts: Parts) -> Parts:
 
 def content_parts(plan: Plan, stage: Stage) -> Parts:
     """Return the contents that a stage reads, as they lie now: of settings, datasets, and sources that are files."""
-    files = {path: plan.project.root / path for path in (*stage.settings, *stage.reads)}
+    paths = (*stage.settings, *stage.learned(plan.params.name), *stage.reads)
+    files = {path: plan.project.root / path for path in paths}
     if stage.reads_sources:
         files |= _source_files(plan.project, plan.params)
     return {

@@ -11,11 +11,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from notebooks.accepted import FOLDER as ACCEPTED
 from orchestrator import cache
 from orchestrator.contents import measure, sha256
 from orchestrator.errors import RestoreError, UsageError
 from orchestrator.paths import Project
-from orchestrator.record import Content, RunRecord, StageRecord, read_records, write_atomically
+from orchestrator.record import Content, RunRecord, StageRecord, load_record, read_records, write_atomically
 from orchestrator.snapshot import code_file
 from orchestrator.stages import DATASETS, POINTERS, Stage
 from orchestrator.verify import pointer_text
@@ -31,7 +32,6 @@ _DVC_CONFIG = """\
     dir = cache
 """
 _DONE = ("completed", "reused")
-_PROFILED = "data/validated"  # what it held before is what validation compares new data with
 
 
 def find_folder(project: Project, run_id: str, into: Path | None) -> Path:
@@ -67,18 +67,35 @@ def clear(target: Project) -> None:
 
 def unpack_code(project: Project, record: RunRecord, target: Project) -> None:
     """Lay out the run's code, with its params file as `params.yaml`, and DVC's settings without a remote."""
+    with zipfile.ZipFile(_find_archive(project, record)) as opened:
+        opened.extractall(target.root)
+    (target.root / ".dvc").mkdir()
+    write_atomically(target.root / ".dvc/config", _DVC_CONFIG.encode())
+    target.data.mkdir(exist_ok=True)
+    unpack_accepted(project, record, target)
+    if (project.root / ".dvcignore").is_file():  # it decides what of a dataset counts
+        shutil.copyfile(project.root / ".dvcignore", target.root / ".dvcignore")
+
+
+def unpack_accepted(project: Project, record: RunRecord, target: Project) -> None:
+    """Lay out what was accepted as normal when validation was executed: where it was reused, in an earlier run."""
+    executed_in = record.stage("validation").reused_from
+    if executed_in is None:
+        return
+    origin = load_record(project, executed_in)
+    shutil.rmtree(target.root / ACCEPTED, ignore_errors=True)
+    with zipfile.ZipFile(_find_archive(project, origin)) as opened:
+        opened.extractall(target.root, [name for name in opened.namelist() if name.startswith(f"{ACCEPTED}/")])
+
+
+def _find_archive(project: Project, record: RunRecord) -> Path:
+    """Return the archive of a run's code, after verifying it."""
     archive = code_file(project, record.code_sha256 or "")
     if not record.code_sha256 or not archive.is_file():
         raise RestoreError(f"The code of run {record.run_id} is missing: there is no {archive}.")
     if (actual := sha256(archive.read_bytes())) != record.code_sha256:
         raise RestoreError(f"{archive} was altered: it has the SHA-256 {actual}, its name is what it had.")
-    with zipfile.ZipFile(archive) as opened:
-        opened.extractall(target.root)
-    (target.root / ".dvc").mkdir()
-    write_atomically(target.root / ".dvc/config", _DVC_CONFIG.encode())
-    target.data.mkdir(exist_ok=True)
-    if (project.root / ".dvcignore").is_file():  # it decides what of a dataset counts
-        shutil.copyfile(project.root / ".dvcignore", target.root / ".dvcignore")
+    return archive
 
 
 def bring_inputs(project: Project, record: RunRecord, stages: tuple[Stage, ...], target: Project) -> None:
@@ -129,17 +146,9 @@ def _bring_pointer(project: Project, path: str, content: Content, target: Projec
     write_atomically(target.root / path, text)
 
 
-def bring_earlier(
-    project: Project, record: RunRecord, stages: tuple[Stage, ...], target: Project, tell: Callable[[str], None]
-) -> None:
-    """Lay out what two stages compare the new data with: the profile of the last, and the versions before."""
-    names = {stage.name for stage in stages}
-    if "validation" in names and (before := _before(project, record, "validation")):
-        try:
-            _bring(project, _PROFILED, before.outputs[_PROFILED], target)
-        except (RestoreError, KeyError):
-            tell(f"What {_PROFILED} held before the run is lost: validation says something else of changes since then.")
-    if "versioning" in names and (before := _before(project, record, "versioning")):
+def bring_earlier(project: Project, record: RunRecord, stages: tuple[Stage, ...], target: Project) -> None:
+    """Lay out what versioning compares the datasets with: the versions before."""
+    if "versioning" in {stage.name for stage in stages} and (before := _before(project, record, "versioning")):
         for dataset in DATASETS:
             if dataset in before.inputs:
                 pointer = pointer_text(dataset, before.inputs[dataset])

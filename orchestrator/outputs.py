@@ -23,6 +23,8 @@ TEXT_CAP = 100_000  # characters: of all that a cell prints, of one display, of 
 ERROR_CAP = 10_000  # characters of an error's own message, which the record and the log repeat
 IMAGE_CAP = 7_000_000  # characters in base64: 5 MB
 CELL_CAP = 20_000_000  # characters of all displays of a cell
+OWN_CAP = 10_000_000  # characters of what this project reads from a report itself: a summary, what is to be accepted
+_OWN_TYPES = "application/vnd.churn."
 
 # HTML is cut behind a whole row or block where one ends in its last part, so that the last row shown is a whole one.
 _BLOCK_END = re.compile(r".*</(?:tr|p|div|li|table)>", re.DOTALL | re.IGNORECASE)
@@ -100,7 +102,7 @@ class CellOutputs:
         for kind, received in self._redactor.clean_tree(data).items():
             content = _repair(kind, received)
             size = len(content) if isinstance(content, str) else len(json.dumps(content, default=str))
-            cap = IMAGE_CAP if kind.startswith("image/") else TEXT_CAP
+            cap = IMAGE_CAP if kind.startswith("image/") else OWN_CAP if kind.startswith(_OWN_TYPES) else TEXT_CAP
             if size <= min(cap, self._cell_room):
                 kept[kind] = content
                 self._cell_room -= 0 if is_update else size

@@ -99,7 +99,7 @@ def rerun(project: Project, run_id: str, into: Path | None, tell: Tell) -> Rerun
         for change in environment:
             tell(f"The environment is not the run's: {change}")
         bring_inputs(project, record, stages, target)
-        bring_earlier(project, record, stages, target, tell)
+        bring_earlier(project, record, stages, target)
         done = _execute(_make_plan(record, stages, target), f"churn rerun {record.run_id}", tell)
     compared = tuple(_compare(project, record, target, done.record, stages))
     return Rerun(record.run_id, target.root, environment, compared)

@@ -96,7 +96,7 @@ def begin(plan: Plan, command: str, demand: Demand | None = None) -> Run:
         environment=Environment(
             python=platform.python_version(), lock_sha256=sha256(project.requirements.read_bytes())
         ),
-        code_sha256=keep_code(project, plan.params_file, redactor_for(plan.params)),
+        code_sha256=keep_code(project, plan.params_file, plan.params.name, redactor_for(plan.params)),
         params_file=project.relative(plan.params_file),
         params_sha256=sha256(plan.params_file.read_bytes()),
         stages=[StageRecord(name=stage.name, notebook=f"notebooks/{stage.notebook}") for stage in STAGES],
@@ -257,9 +257,12 @@ def _record_end(run: Run, stage: Stage, entry: StageRecord, execution: Execution
 def _check_inputs(run: Run, stage: Stage, entry: StageRecord, execution: Execution) -> None:
     """Fail a completed stage whose inputs, sources that are files too, are no longer what they were when it started.
 
-    Where its code was edited meanwhile, nobody can say which of it was executed: the result is not reused.
+    What it has learned meanwhile is not an input, but decides from now on: its result is that of a run that finds it
+    there. Where its code was edited meanwhile, nobody can say which of it was executed: the result is not reused.
     """
     before, after = entry.decided_by, content_parts(run.plan, stage)
+    learned = [name for name in stage.learned(run.plan.params.name) if name in after and name not in before]
+    before = before | {name: after[name] for name in learned}
     contents = {name: value for name, value in before.items() if value.startswith(CONTENT)}
     changed = [name for name in {**contents, **after} if contents.get(name) != after.get(name)]
     if changed:
@@ -267,6 +270,8 @@ def _check_inputs(run: Run, stage: Stage, entry: StageRecord, execution: Executi
         execution.fail("failed", "InputChanged", what)
     elif _find_parts_now(run, stage) != before:
         entry.fingerprint, entry.decided_by = None, {}
+    elif learned:
+        entry.fingerprint, entry.decided_by = combine(before), before
 
 
 def _find_parts_now(run: Run, stage: Stage) -> Parts | None:

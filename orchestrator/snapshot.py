@@ -8,6 +8,8 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from notebooks.accepted import FOLDER as ACCEPTED
+from notebooks.accepted import IMPORTANCE, PROFILE, SCHEMA, slug
 from orchestrator.contents import sha256
 from orchestrator.paths import Project
 from orchestrator.record import Git, write_atomically
@@ -18,8 +20,10 @@ _FOLDERS = {"notebooks": ("*.ipynb", "*.py"), "data/sample": ("*.py",)}
 _LONGEST_DIFFERENCE = 5_000_000  # characters; beyond, somebody has data under git
 
 
-def keep_code(project: Project, params_file: Path, redactor: Redactor) -> str:
+def keep_code(project: Project, params_file: Path, data_set: str, redactor: Redactor) -> str:
     """Keep what a run executes as `outputs/code/<SHA-256>.zip`, once for equal code, and return the SHA-256.
+
+    With it goes what is accepted as normal for the data set of that name.
 
     Equal files give equal bytes: the archive holds no times. In a file that repeats a secret, its name stands instead.
 
@@ -28,7 +32,7 @@ def keep_code(project: Project, params_file: Path, redactor: Redactor) -> str:
     """
     target = io.BytesIO()
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, file in sorted(_files(project, params_file)):
+        for name, file in sorted(_files(project, params_file, data_set)):
             text = file.read_bytes().decode("utf-8", "surrogateescape")
             content = redactor.clean(text).encode("utf-8", "surrogateescape")
             archive.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)
@@ -67,16 +71,21 @@ def keep_difference(root: Path, folder: Path, redactor: Redactor) -> None:
         write_atomically(folder / DIFFERENCE, redactor.clean(difference).encode("utf-8", "surrogateescape"))
 
 
-# The pointers of the datasets are results: that they are not committed yet changes nothing for a run.
-_OWN_FILES = ("--", ".", ":!data/*.dvc")
+# The pointers of the datasets are results: that they are not committed yet changes nothing for a run. What is accepted
+# is written by runs too, and lies in the archive of the code.
+_OWN_FILES = ("--", ".", ":!data/*.dvc", f":!{ACCEPTED}")
 
 
-def _files(project: Project, params_file: Path) -> Iterator[tuple[str, Path]]:
+def _files(project: Project, params_file: Path, data_set: str) -> Iterator[tuple[str, Path]]:
     for folder, patterns in _FOLDERS.items():
         for pattern in patterns:
             for file in (project.root / folder).rglob(pattern):
                 if ".ipynb_checkpoints" not in file.parts and file.is_file():
                     yield file.relative_to(project.root).as_posix(), file
+    for name in (SCHEMA, PROFILE, IMPORTANCE):
+        path = f"{ACCEPTED}/{slug(data_set)}/{name}"
+        if (project.root / path).is_file():
+            yield path, project.root / path
     yield "requirements.txt", project.requirements
     yield "params.yaml", params_file
 

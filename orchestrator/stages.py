@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from notebooks.accepted import FOLDER as ACCEPTED
+from notebooks.accepted import PROFILE, SCHEMA, slug
 from notebooks.params import suggest
 from orchestrator.errors import UsageError
 
@@ -12,7 +14,8 @@ from orchestrator.errors import UsageError
 class Stage:
     """One notebook with the paths that it reads and writes, relative to the root; `time_limit` in seconds.
 
-    `settings` are files that decide what it does, where they exist.
+    `settings` are files that decide what it does, where they exist; those that it `learns` it writes itself where they
+    do not. In the paths of the latter, `{data_set}` is the name of the data set's folder (`notebooks.accepted.slug`).
     """
 
     name: str
@@ -21,8 +24,13 @@ class Stage:
     writes: tuple[str, ...]
     time_limit: int = 3600
     settings: tuple[str, ...] = ()
+    learns: tuple[str, ...] = ()
     needs_secrets: bool = False  # it is given the secret variables of the sources
     reads_sources: bool = False
+
+    def learned(self, data_set: str) -> tuple[str, ...]:
+        """Return the files that it learns, for a data set of that name."""
+        return tuple(path.format(data_set=slug(data_set)) for path in self.learns)
 
     @property
     def report_name(self) -> str:
@@ -35,7 +43,13 @@ POINTERS = tuple(f"{dataset}.dvc" for dataset in DATASETS)
 
 STAGES = (
     Stage("ingestion", "01_ingestion.ipynb", reads=(), writes=("data/raw",), needs_secrets=True, reads_sources=True),
-    Stage("validation", "02_validation.ipynb", reads=("data/raw",), writes=("data/validated",)),
+    Stage(
+        "validation",
+        "02_validation.ipynb",
+        reads=("data/raw",),
+        writes=("data/validated",),
+        learns=tuple(f"{ACCEPTED}/{{data_set}}/{name}" for name in (SCHEMA, PROFILE)),
+    ),
     Stage("preparation", "03_preparation.ipynb", reads=("data/validated",), writes=("data/prepared",)),
     Stage("transformation", "04_transformation.ipynb", reads=("data/prepared",), writes=("data/features",)),
     # A source and the remote that datasets are pushed to may share their credentials.

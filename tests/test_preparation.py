@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from companies import make_company, run_stage, soil, write_company
 from conftest import ROOT
-from test_quality import make_company, run_stage, soil, write_company
 
 import merging
 import stagekit

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import YAMLError
+from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 from .schema import (
     DEFAULTS,
@@ -96,7 +97,7 @@ def render_schema(accepted: Accepted, before: str | None = None) -> str:
         AcceptedError: the text before is not such a file.
     """
     yaml = YAML()
-    yaml.width = _WIDTH
+    yaml.width, yaml.preserve_quotes = _WIDTH, True
     facts = _as_facts(accepted)
     content = _compose(accepted.name, facts)
     if before is not None:
@@ -188,7 +189,7 @@ def _compose(name: str, tables: Mapping[str, Any]) -> CommentedMap:
     tolerance = CommentedMap(DEFAULTS.model_dump())
     for field, about in Tolerance.model_fields.items():
         tolerance.yaml_add_eol_comment(about.description, field, column=_EOL_COLUMN)
-    content = CommentedMap({"name": name, "tolerance": tolerance, "tables": CommentedMap()})
+    content = CommentedMap({"name": _style(name, 0), "tolerance": tolerance, "tables": CommentedMap()})
     content.yaml_set_start_comment(_OPENING)
     content.yaml_set_comment_before_after_key("tables", before=_OF_TABLES)
     _renew(content["tables"], tables)
@@ -202,22 +203,23 @@ def _renew(old: CommentedMap, new: Mapping[str, Any], depth: int = 0) -> None:
     for key, value in new.items():
         if isinstance(value, dict) and isinstance(old.get(key), CommentedMap):
             _renew(old[key], value, depth + 1)
-        elif key not in old or old[key] != value:
-            old[key] = _style(value, depth + 1)
+        elif key not in old or isinstance(value, float) or old[key] != value:  # the library rounds floats that it read
+            old[_style(key, depth)] = _style(value, depth + 1)
 
 
 def _style(value: Any, depth: int) -> Any:
     """Return a value as it stands in the file: each column, and each list, in a line."""
     if isinstance(value, dict):
-        styled = CommentedMap({key: _style(one, depth + 1) for key, one in value.items()})
+        styled = CommentedMap({_style(key, depth): _style(one, depth + 1) for key, one in value.items()})
         if depth >= 3:  # tables, table, columns, column
             styled.fa.set_flow_style()
         return styled
     if isinstance(value, list):
-        listed = CommentedSeq(value)
+        listed = CommentedSeq(_style(one, depth) for one in value)
         listed.fa.set_flow_style()
         return listed
-    return value
+    is_odd = isinstance(value, str) and not value.isprintable()  # the library writes some such signs as they are
+    return DoubleQuotedScalarString(value) if is_odd else value
 
 
 def _dump(value: Any) -> str:

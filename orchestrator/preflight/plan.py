@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from notebooks.accepted import FOLDER as ACCEPTED
+from notebooks.accepted import AcceptedError, read_profile, read_schema, slug
 from notebooks.dataset_folders import find_dataset
 from notebooks.params import Params, load_params, suggest, variables
 from orchestrator.errors import UsageError
@@ -127,6 +129,7 @@ def examine(
         Check("no secret among them", tuple(_find_secrets(redactor, given))),
         Check(f"kernel {KERNEL}", tuple(kernel.find_kernel_problems()), tuple(kernel.find_kernel_notes())),
         *_check_sources(project, stages, params),
+        *_check_accepted(project, stages, params),
         Check("datasets to start from", tuple(_find_missing_inputs(project, stages))),
         Check("outputs/ and data/ writable", tuple(machine.find_unwritable(project))),
         Check(f"disk: {machine.describe_space(project)}", tuple(machine.find_lack_of_space(project))),
@@ -227,6 +230,17 @@ def _check_sources(project: Project, stages: Iterable[Stage], params: Params | N
         files, hosts = reach.local_files(project, params), reach.hosts(params)
         what = f"sources: {len(files)} local files, {len(hosts)} hosts" + (", sample company" if params.sample else "")
         yield Check(what, tuple(reach.find_file_problems(project, params)), tuple(reach.find_unreachable(params)))
+
+
+def _check_accepted(project: Project, stages: Iterable[Stage], params: Params | None) -> Iterator[Check]:
+    if params and any(stage.learns for stage in stages):
+        folder, problem = project.root / ACCEPTED / slug(params.name), ""
+        try:
+            read_schema(folder, params.name)
+            read_profile(folder)
+        except AcceptedError as error:
+            problem = str(error)
+        yield Check(f"what is accepted as normal: {project.relative(folder)}", (problem,) if problem else ())
 
 
 def _find_missing_inputs(project: Project, stages: Iterable[Stage]) -> Iterator[str]:
