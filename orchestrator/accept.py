@@ -88,7 +88,8 @@ def _read_offer(project: Project, record: RunRecord) -> dict[str, Any]:
     outputs = [output.get("data", {}) for cell in cells for output in cell.get("outputs", [])]
     offers = [data[OFFER_TYPE] for data in outputs if OFFER_TYPE in data]
     if not offers:
-        ended = f"it ended before it had seen all data: {entry.reason}" if entry.reason else "it is of another version"
+        why = entry.failed_cell.error if entry.failed_cell else entry.reason
+        ended = f"it ended before it had seen all data: {why}" if why else "its notebook is of another version."
         raise UsageError(f"Validation of run {record.run_id} found nothing that could be accepted; {ended}")
     return dict(offers[-1])
 

@@ -31,15 +31,6 @@ with stagekit.new_dataset("../data/{1}") as folder:
     stagekit.write_json([len(json.loads(file.read_text())) for file in before], folder, "sizes")
 print([file.name for file in before])
 """
-REMEMBER = """
-import json, pathlib
-import stagekit
-text = json.loads(pathlib.Path("../data/raw/customers.json").read_text())
-last = pathlib.Path("../data/validated/profile.json")
-print("last time", json.loads(last.read_text()) if last.exists() else "nothing")
-with stagekit.new_dataset("../data/validated") as folder:
-    stagekit.write_json([len(text)], folder, "profile")
-"""
 RECORD = """
 import pathlib
 import dataset_versions
@@ -60,7 +51,7 @@ sources:
 """
 BODIES = TINY_STAGES | {
     "ingestion": READ_FILE,
-    "validation": REMEMBER,
+    "validation": WRITE.format("raw", "validated"),
     "preparation": WRITE.format("validated", "prepared"),
     "transformation": WRITE.format("prepared", "features"),
     "versioning": RECORD,
