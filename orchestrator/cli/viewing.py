@@ -57,6 +57,31 @@ def find_page(what: str | None) -> Path:
 
 
 @app.command(rich_help_panel=_PANEL)
+def compare(
+    before: Annotated[str, typer.Argument(metavar="A", help="A run's id, or `latest`.")] = "latest",
+    after: Annotated[str | None, typer.Argument(metavar="[B]", help="Another run's id, or `latest`.")] = None,
+    last_good: Annotated[
+        bool,
+        typer.Option("--last-good", help="Compare A, or the latest run, with the last good one before it."),
+    ] = False,
+) -> None:
+    """Tell what differs between two runs, also failed ones, in short, and write one page with all of it."""
+    from orchestrator.compare import compare_runs, find_last_good
+    from orchestrator.compare.essence import say_essence, write_comparison
+
+    if last_good == (after is not None):
+        raise UsageError("Give two runs, or one and --last-good.")
+    records = [read_record(PROJECT, before)]
+    records.append(read_record(PROJECT, after or find_last_good(PROJECT, records[0].run_id)))
+    first, second = sorted(records, key=lambda record: record.run_id)
+    comparison = compare_runs(PROJECT, first, second)
+    typer.echo(f"{first.run_id} -> {second.run_id}")
+    for line in say_essence(comparison):
+        typer.echo(f"  {line}")
+    typer.echo(f"Page: {write_comparison(PROJECT, comparison)}")
+
+
+@app.command(rich_help_panel=_PANEL)
 def ui() -> None:
     """Serve Prefect's UI, MLflow's UI and the pages on this machine, until stopped; runs meanwhile use that server."""
     from orchestrator.leftovers import guard_this_process
