@@ -29,7 +29,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import notebooks.telemetry  # noqa: F401  (Prefect reads its settings when it is imported)
@@ -37,7 +37,12 @@ import notebooks.telemetry  # noqa: F401  (Prefect reads its settings when it is
 # isort: split
 import fastapi.encoders  # noqa: F401  (Prefect imports it when a flow starts; here a server is still coming up)
 from prefect import Task, flow, get_run_logger, task
-from prefect.artifacts import create_link_artifact, create_table_artifact
+from prefect.artifacts import (
+    create_link_artifact,
+    create_progress_artifact,
+    create_table_artifact,
+    update_progress_artifact,
+)
 from prefect.cache_policies import NO_CACHE
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State
@@ -66,7 +71,7 @@ from orchestrator.stages import Stage, upstream_of
 
 RETRY_DELAY_SECONDS = 3
 KERNELS_AHEAD = 2  # a kernel takes about 200 MB
-_PAGE_SECONDS = 2  # from one writing of a running run's page to the next
+_SECONDS_TO_TELL = 2  # from one renewal of a running run's page to the next
 
 
 class _WithoutNoise(logging.Filter):
@@ -89,14 +94,20 @@ class _Listener:
 
     def __init__(self, run: Run, stage: Stage) -> None:
         self.run, self.stage, self.logger = run, stage, get_run_logger()
-        self.written = 0.0  # when the page was
+        self.progress = create_progress_artifact(0, f"progress-{_key(stage.name)}", "cells executed")
+        self.told = time.monotonic()  # when page and artifact were renewed
 
     def cell_started(self, number: int, total: int, heading: str) -> None:
         self.logger.info("cell %d/%d %s", number, total, heading)
         live.current().cell_started(self.stage.name, number, total, heading)
-        if time.monotonic() > self.written + _PAGE_SECONDS:
+        if time.monotonic() > self.told + _SECONDS_TO_TELL:
             runs.write_page(self.run, f"{self.stage.name}: cell {number} of {total}, {heading}")
-            self.written = time.monotonic()
+            self.tell_progress(100 * (number - 1) / total)
+            self.told = time.monotonic()
+
+    def tell_progress(self, percent: float) -> None:
+        """Renew what Prefect's UI shows of the stage's progress."""
+        update_progress_artifact(cast(UUID, self.progress), percent)  # a coroutine it is in coroutines only
 
     def text_printed(self, line: str) -> None:
         self.logger.info("    %s", line)
@@ -130,8 +141,9 @@ def run_stage(run: Run, stage: Stage, events: Emitter) -> Any:
     for near in run.expected_after(stage)[:KERNELS_AHEAD]:
         kernels.start_ahead(near)
     live.current().stage_started(stage.name)
+    listener = _Listener(run, stage)
     try:
-        entry = runs.run_stage(run, stage, attempt, _Listener(run, stage))
+        entry = runs.run_stage(run, stage, attempt, listener)
     except StageFailedError:
         _publish_report(run, run.record.stage(stage.name))
         raise
@@ -143,6 +155,7 @@ def run_stage(run: Run, stage: Stage, events: Emitter) -> Any:
         events.stage_ended(run.record, stage.name)
     if entry.reason:
         get_run_logger().warning("%s: %s", entry.name, entry.reason)
+    listener.tell_progress(100)
     _publish_report(run, entry)
     _publish_results(run, entry)
     return entry.results
@@ -286,21 +299,21 @@ def _publish_report(run: Run, entry: StageRecord) -> None:
     if not entry.report:
         return
     page = run.folder / (entry.report_html or entry.report)
-    create_link_artifact(page.as_uri(), link_text=f"Report of {entry.name}", key=f"report-{_key(entry)}")
+    create_link_artifact(page.as_uri(), link_text=f"Report of {entry.name}", key=f"report-{_key(entry.name)}")
 
 
 def _publish_results(run: Run, entry: StageRecord) -> None:
     """Show a stage's results, and the quality rules, as tables in Prefect's UI."""
     results = [{"result": name, "value": value} for name, value in entry.results.items()]
-    create_table_artifact(results, f"results-{_key(entry)}")
+    create_table_artifact(results, f"results-{_key(entry.name)}")
     quality = run.plan.project.root / "data/validated/quality.json"
     if entry.name == "validation" and quality.exists():
         rules = json.loads(quality.read_text(encoding="utf-8"))["rules"]
         create_table_artifact(run.redactor.clean_tree(rules), "quality")
 
 
-def _key(entry: StageRecord) -> str:
-    return entry.name.replace("_", "-")  # Prefect allows no underscore in the key of an artifact
+def _key(stage: str) -> str:
+    return stage.replace("_", "-")  # Prefect allows no underscore in the key of an artifact
 
 
 class _Runner(Runner):

@@ -48,18 +48,19 @@ class RuleChange:
         return bool(self.before and self.after and self.before["passed"] != self.after["passed"])
 
 
-def read_dataset_json(project: Project, record: RunRecord, dataset: str, file: str) -> Any:
-    """Return a JSON file of a dataset as a run wrote it, from DVC's cache; None where it is lost."""
+def read_dataset_json(project: Project, record: RunRecord, dataset: str, file: str) -> dict[str, Any]:
+    """Return the object in a JSON file of a dataset as a run wrote it, from DVC's cache; empty where it is lost."""
     content = next((entry.outputs[dataset] for entry in record.stages if dataset in entry.outputs), None)
     if content is None:
-        return None
+        return {}
     try:
-        return json.loads(find_object(project, list_files(project, content.md5)[file]).read_bytes())
+        found = json.loads(find_object(project, list_files(project, content.md5)[file]).read_bytes())
     except (OSError, ValueError, KeyError):
-        return None
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
-def compare_profiles(before: Any, after: Any) -> list[ColumnChange]:
+def compare_profiles(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[ColumnChange]:
     """Return the columns that are new, gone or have changed, the largest shift first."""
     if not before or not after:
         return []
@@ -126,9 +127,9 @@ def _share_below(quantiles: Sequence[float], value: float) -> float:
     return 0.0
 
 
-def compare_rules(before: Any, after: Any) -> list[RuleChange]:
+def compare_rules(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[RuleChange]:
     """Return the rules that came out otherwise: those whose verdict changed first."""
-    if not before or not after:
+    if "rules" not in before or "rules" not in after:
         return []
     old, new = (
         {(rule["table"], rule["column"], rule["rule"]): rule for rule in one["rules"]} for one in (before, after)
