@@ -47,6 +47,13 @@ def database_file(project: Project, uri: str) -> Path | None:
     return Path(project.notebooks, uri.removeprefix(_SQLITE).partition("?")[0]).resolve()
 
 
+def database_uri(database: Path) -> str:
+    """Return the address of an SQLite file, as MLflow takes it."""
+    from sqlalchemy import URL  # takes half a second
+
+    return URL.create("sqlite", database=database.as_posix()).render_as_string()  # escapes what an address may not hold
+
+
 def find_lost_model(project: Project, entry: StageRecord) -> Iterator[str]:
     """Yield what is no longer there of the run and the model that a model building left in a local MLflow database."""
     run_id, recorded = entry.results.get("mlflow_run_id"), entry.results.get("model_sha256")

@@ -113,7 +113,18 @@ def begin(plan: Plan, command: str, demand: Demand | None = None) -> Run:
     if record.git and record.git.dirty:
         keep_difference(project.root, run.folder, run.redactor)
     write_atomically(run.reserve, os.urandom(_RESERVE))  # random: zeros take no room where a disk compresses
+    _write_pages(run)
     return run
+
+
+def estimate(run: Run) -> dict[str, float]:
+    """Return how many seconds each stage took when it last ran to its end, as far as it ever did."""
+    found: dict[str, float] = {}
+    for stage in run.plan.stages:
+        times = (entry.seconds for _, entry in run.history.ended(stage) if entry.status == "completed")
+        if seconds := next(times, None):
+            found[stage.name] = seconds
+    return found
 
 
 def reuse_stage(run: Run, stage: Stage) -> Decision:

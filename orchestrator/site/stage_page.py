@@ -54,6 +54,7 @@ _PROPERTIES = _words("""
     text-transform vertical-align white-space word-break word-spacing
 """) | frozenset(ALLOWED_CSS_PROPERTIES)
 # pandas' Styler gives its tables ids of their own; a rule for anything else could hide what the report says.
+_IMAGE = re.compile(r"<img\b[^>]*>")
 _OWN_SELECTOR = re.compile(r"#T_\w+[\w\s.:#()>\-]*")
 
 
@@ -143,8 +144,16 @@ def clean(content: Any) -> str:
         for element in soup.find_all(list(_DROPPED_WHOLE)):
             element.decompose()
         markup = str(soup)
-    cleaned: str = _cleaner().clean(markup)
+    cleaned: str = _IMAGE.sub(_mend_image, _cleaner().clean(markup))
     return f"<style>{rules}</style>{cleaned}" if rules else cleaned
+
+
+def _mend_image(tag: re.Match[str]) -> str:
+    """Drop an image that may not be loaded; one without a text for those who do not see it gets an empty one."""
+    image = tag.group()
+    if " src=" not in image:
+        return ""
+    return image if " alt=" in image else image.replace("<img", '<img alt=""', 1)
 
 
 @functools.cache

@@ -6,8 +6,8 @@ const box = document.getElementById("search"), list = document.getElementById("f
 const most = 40;
 
 const mark = (text, words) => {
-  const at = Math.min(...words.map((word) => text.toLowerCase().indexOf(word)).filter((place) => place >= 0), text.length);
-  const start = Math.max(0, (at === text.length ? 0 : at) - 60), part = text.slice(start, start + 220);
+  const places = words.map((word) => text.toLowerCase().indexOf(word)).filter((place) => place >= 0);
+  const start = Math.max(0, (places[0] || 0) - 60), part = text.slice(start, start + 220);
   const line = document.createElement("span");
   let rest = part;
   line.append(start ? "… " : "");
