@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -126,45 +125,33 @@ def find_critical_columns(params: Params) -> list[str]:
 
 
 def build_schema(columns: Mapping[str, Column], dates: tuple[str, str]) -> pa.DataFrameSchema:
-    """Turn the facts of a table's columns into a schema of its cleaned texts; `dates` are the first and last possible.
+    """Turn the facts of a table's columns into a schema of its typed values; `dates` are the first and last possible.
 
-    That a key stands only once is no part of the schema: preparation mends duplicates, so they are counted apart.
+    A text that cannot be read is missing there, so the checks are not asked about blanks. That a key stands only once
+    is no part of the schema: preparation mends duplicates, so they are counted apart.
     """
     described = {}
     for name, column in columns.items():
-        checks = [pa.Check(check, error=rule) for rule, check in _checks(column, dates).items()]
+        checks = [pa.Check(check, error=rule, ignore_na=False) for rule, check in _checks(column, dates).items()]
         described[name] = pa.Column(nullable=not column.required, checks=checks)
     return pa.DataFrameSchema(described)
 
 
 def _checks(column: Column, dates: tuple[str, str]) -> dict[str, Callable[[Series], Series]]:
-    """Name the rules that each text of a column has to keep, blanks aside."""
-    parse = _remembering_last(functools.partial(stagekit.parse_column, column=column))
+    """Name the rules that each value of a column has to keep, blanks aside."""
     if column.type == "number":
-        checks: dict[str, Callable[[Series], Series]] = {"is a number": lambda texts: parse(texts).notna()}
+        checks: dict[str, Callable[[Series], Series]] = {"is a number": lambda numbers: numbers.notna()}
         if column.min is not None or column.max is not None:
             low, high = _limits(column)
-            checks[_describe_limits(column)] = lambda texts: ~(parse(texts).lt(low) | parse(texts).gt(high))
+            checks[_describe_limits(column)] = lambda numbers: ~(numbers.lt(low) | numbers.gt(high))
         return checks
     if column.type == "date":
         first, last = map(pd.Timestamp, dates)
         rule = f"is a date ({column.format}) from {dates[0]} to {dates[1]}"
-        return {rule: lambda texts: parse(texts).between(first, last)}
+        return {rule: lambda days: days.between(first, last)}
     if column.type == "category" and column.values is not None:
-        return {f"is one of: {', '.join(column.values)}": lambda texts: texts.isin(column.values)}
+        return {f"is one of: {', '.join(column.values)}": lambda codes: codes.isin(column.values)}
     return {}
-
-
-def _remembering_last(parse: Callable[[Series], Series]) -> Callable[[Series], Series]:
-    """Return a function that answers the same series twice without parsing it twice."""
-    last: list[Series] = []
-
-    def answer(texts: Series) -> Series:
-        if not last or last[0] is not texts:
-            last[:] = [texts, parse(texts)]
-        return last[1]
-
-    return answer
 
 
 def _limits(column: Column) -> tuple[float, float]:
@@ -183,7 +170,7 @@ def check_values(
 ) -> tuple[pd.DataFrame, dict[tuple[str, str], int]]:
     """Check each value of a raw table, whose index counts its rows; `table` is the same, encoded.
 
-    Each check of the schema is asked once about each different text.
+    Each check of the schema is asked once about each different value.
 
     Returns:
         One line for each broken rule (`row`, `column`, `rule`, `value` as received), and the number of values that each
@@ -196,13 +183,16 @@ def check_values(
         is_present = values.cleaned.notna().to_numpy()
         if not column.nullable:
             checked[name, PRESENT] = len(frame)
-            parts.append(list_failures(frame, values.find(~is_present), name, PRESENT))
-        texts = values.cleaned[is_present]
+            if not is_present.all():
+                parts.append(list_failures(frame, values.find(~is_present), name, PRESENT))
+        typed = values.typed[is_present]
         for check in column.checks:
-            is_broken = np.zeros(len(is_present), dtype=bool)
-            is_broken[is_present] = ~check(texts).check_output.to_numpy(dtype=bool)
+            holds = check(typed).check_output.to_numpy(dtype=bool)
             checked[name, str(check.error)] = values.count(is_present)
-            parts.append(list_failures(frame, values.find(is_broken), name, check.error))
+            if not holds.all():
+                is_broken = np.zeros(len(is_present), dtype=bool)
+                is_broken[is_present] = ~holds
+                parts.append(list_failures(frame, values.find(is_broken), name, check.error))
     return pd.concat(parts, ignore_index=True), checked
 
 
