@@ -1,4 +1,4 @@
-"""Draws how the values of the columns are distributed."""
+"""Draws where values are missing, and how those that are there are distributed."""
 
 from __future__ import annotations
 
@@ -7,13 +7,33 @@ import textwrap
 from collections.abc import Mapping
 
 import matplotlib.pyplot as plt
+import pandas as pd
 import seaborn as sns
 
 from encoded import Table
 
+MOST_MISSING = 40
 MOST_PANELS = 12
 MOST_BARS = 30
 MOST_VALUES = 6  # of a category that is drawn
+
+
+def draw_missing(tables: Mapping[str, Table]) -> None:
+    """Draw the share of missing values of each column that has some; of the 40 columns with most."""
+    lacking = [
+        (table, name, columns[name].missing, len(columns)) for table, columns in tables.items() for name in columns
+    ]
+    shares = pd.DataFrame(lacking, columns=["table", "column", "missing", "rows"]).query("missing > 0")
+    if shares.empty:
+        print("No value is missing.")
+        return
+    shares["share"] = 100 * shares["missing"] / shares["rows"]
+    shares = shares.sort_values("share", ascending=False, kind="stable").head(MOST_MISSING)
+    _, axis = plt.subplots(figsize=(8, 0.8 + 0.3 * len(shares)))
+    sns.barplot(shares, x="share", y="column", hue="table", dodge=False, ax=axis)
+    for bars in axis.containers:
+        axis.bar_label(bars, fmt="%.2g", padding=3)  # type: ignore[arg-type]
+    axis.set(title="Missing values in the usable rows", xlabel="rows without a value (%)", ylabel="", xlim=(0, 110))
 
 
 def draw_numbers(tables: Mapping[str, Table]) -> None:

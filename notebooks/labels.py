@@ -13,7 +13,18 @@ from params import AsOfColumn, ColumnLabel, EndDateLabel, Params
 from relations import Customers, Tables, find_table, look_up
 
 ALL = "all rows"  # what stands for the day where there is none
+Label = ColumnLabel | EndDateLabel
 KINDS = ["churned", "stayed", "unknown"]
+
+
+def is_computed(label: Label) -> bool:
+    """Whether the answer is computed from an end date, and does not stand in a column."""
+    return isinstance(label, EndDateLabel)
+
+
+def name_answer(label: Label) -> str:
+    """Return the column of the answer, or the end date that it is computed from."""
+    return label.end_date if isinstance(label, EndDateLabel) else label.column
 
 
 def count_label(tables: Tables, customers: Customers, params: Params) -> pd.DataFrame:
@@ -28,8 +39,7 @@ def count_label(tables: Tables, customers: Customers, params: Params) -> pd.Data
 
 def describe_answers(tables: Tables, params: Params) -> str:
     """Name the column of the answer, with its most frequent values."""
-    label = params.label
-    column = label.column if isinstance(label, ColumnLabel) else label.end_date
+    column = name_answer(params.label)
     values = tables[find_table(tables, column)][column]
     counts = values.counts.sort_values(ascending=False, kind="stable").head(5)
     told = [f"{_show(value)} {number:,}" for value, number in counts.items()]

@@ -112,12 +112,13 @@ class Findings:
     def sentences(self) -> list[str]:
         """Say in plain sentences how much data there is, what is wrong with it, and whether the run may go on."""
         about_data = [self._tell_amount(), self._tell_quarantine(), self._tell_changes(), self._tell_doubts()]
-        return [self._decide(), *about_data]
+        broken = [f"Broken: {_join(_as_text(str(rule)) for rule in self.failed)}."] if self.failed else []
+        return [self._decide(), *broken, *about_data]
 
     def _decide(self) -> str:
         if self.failed:
             many = f"{len(self.failed)} of {len(self.rules)} rules failed" if len(self.failed) > 1 else "a rule failed"
-            return f"The run stops here: {many}. {_join(_as_text(str(rule)) for rule in self.failed)}."
+            return f"The run stops here: {many}."
         return f"The run may go on: none of the {len(self.rules)} rules stands against it."
 
     def _tell_amount(self) -> str:

@@ -46,13 +46,13 @@ def test_validation_parts_usable_rows_from_the_others(tmp_path: Path) -> None:
 
 def read_verdict(report: nbformat.NotebookNode) -> str:
     """Return the verdict at the top of a report."""
-    cell = next(cell for cell in report.cells if cell.id == "open-report")
+    cell = next(cell for cell in report.cells if cell.id == "imports")
     return str(cell.outputs[0].data["text/markdown"])
 
 
 def read_rules(report: nbformat.NotebookNode) -> str:
     """Return the table of rules below the verdict, as text."""
-    cell = next(cell for cell in report.cells if cell.id == "open-report")
+    cell = next(cell for cell in report.cells if cell.id == "imports")
     return str(cell.outputs[1].data["text/plain"])
 
 
@@ -87,7 +87,9 @@ def test_a_changed_world_stops_the_run_and_is_offered(tmp_path: Path) -> None:
     assert "contract.MonthlyCharges: 'is in the accepted range, 20 to 219' is broken by 200 of 200 (100.00%)" in told
     report = nbformat.read(tmp_path / "02_validation.ipynb", as_version=4)
     verdict = read_verdict(report)
-    assert verdict.startswith("**The run stops here: a rule failed. contract.MonthlyCharges: 'is in the accepted range")
+    assert verdict.startswith(
+        "**The run stops here: a rule failed.**\n\n- Broken: contract.MonthlyCharges: 'is in the accepted range"
+    )
     assert "2 things differ" in verdict
     assert "contract.Note is new" in verdict
     assert read_rules(report).split("\n")[1].split()[:3] == ["FAILED", "contract", "MonthlyCharges"]
@@ -159,7 +161,9 @@ def test_a_failed_rule_stops_the_run_and_leaves_the_dataset(tmp_path: Path) -> N
     assert [path.name for path in old.parent.iterdir()] == ["profile.json"]
     assert not (tmp_path / "accepted").exists()
     report = nbformat.read(tmp_path / "02_validation.ipynb", as_version=4)
-    assert read_verdict(report).startswith("**The run stops here: 2 of 35 rules failed. contract.MonthlyCharges: ")
+    assert read_verdict(report).startswith(
+        "**The run stops here: 2 of 35 rules failed.**\n\n- Broken: contract.MonthlyCharges: "
+    )
     assert "Nothing is accepted as normal yet, and nothing is learned from data that fails." in read_verdict(report)
     assert read_rules(report).split("\n")[1].split()[:3] == ["FAILED", "contract", "MonthlyCharges"]
 
