@@ -125,7 +125,8 @@ def test_snapshots_by_month_and_a_table_with_many_rows(tmp_path: Path) -> None:
     ids = [f"{number % 200:03}" for number in range(400)]
     churned = ["1" if number % 7 == 0 else "?" if number % 11 == 0 else "0" for number in range(400)]
     months = ["2024-03"] * 200 + ["2024-04"] * 200
-    snapshots = pd.DataFrame({"customer": ids, "month": months, "Churn": churned})
+    channels = ["Unknown" if number % 5 == 0 else "shop" for number in range(400)]
+    snapshots = pd.DataFrame({"customer": ids, "month": months, "Churn": churned, "channel": channels})
     calls = pd.DataFrame({"caller": ids * 3, "minutes": [str(number) for number in range(1200)]})
     repeated = pd.concat([calls, calls.head(20)], ignore_index=True)
     parameters = write_company(tmp_path, {"snapshots": snapshots, "calls": repeated}, MESSY)
@@ -142,7 +143,8 @@ def test_snapshots_by_month_and_a_table_with_many_rows(tmp_path: Path) -> None:
     learned = (tmp_path / "accepted/messy/schema.yaml").read_text(encoding="utf-8")
     assert "    key: [customer, month]\n" in learned
     assert learned.count("key:") == 1
-    assert "'?' looks like a missing value" in cells["find-suspicions"].outputs[1].data["text/plain"]
+    assert "'Unknown' looks like a missing value" in cells["find-suspicions"].outputs[1].data["text/plain"]
+    assert 'channel: {none: ["Unknown"]}' in cells["find-suspicions"].outputs[1].data["text/plain"]
 
 
 def test_a_failed_rule_stops_the_run_and_leaves_the_dataset(tmp_path: Path) -> None:
