@@ -50,7 +50,7 @@ from feast import Entity, FeatureService, FeatureView, Field, FileSource, ValueT
 from feast.types import Float64, String
 '''
 _TYPES = {"number": "Float64", "category": "String"}
-_RESERVED = {TIMESTAMP, "created_timestamp", "event_expire_timestamp", "entity_row_id", "rn", "as_of", "churned"}
+_RESERVED = {TIMESTAMP, "created_timestamp", "event_expire_timestamp", "entity_row_id", "rn", "as_of", "churned", "twin_group"}
 
 
 @contextlib.contextmanager
