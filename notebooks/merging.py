@@ -223,6 +223,12 @@ def describe_histories(facts: Mapping[str, Mapping[str, Column]], params: Params
             raise ParameterError(
                 f"{table}.time: {time!r} is a {columns[time].type}: describe it with `type: date` and its `format`"
             )
-        kept = {name: column.model_dump(include={"type", "description", "feature"}) for name, column in columns.items()}
-        described[table] = {"time": time, "columns": kept}
+        described[table] = {
+            "time": time,
+            "columns": {
+                name: column.model_dump(include={"type", "description", "feature"})
+                for name, column in columns.items()
+                if name != params.customer_id
+            },
+        }
     return described

@@ -320,7 +320,7 @@ def test_a_table_with_the_answer_in_a_column_needs_no_dates(tmp_path: Path) -> N
     training = pd.read_parquet(tmp_path / "features" / "training.parquet")
     assert list(training) == ["id", "churned", "twin_group", "Monthly charge ($)", "Größe"]
     assert results["churned"] == (company["left"] == "y").sum()
-    assert results["as_of"] == "2000-01-01"
+    assert results["as_of"] == "none"
 
 
 def prepare(params_file: Path, folder: Path, root: Path) -> dict[str, str]:

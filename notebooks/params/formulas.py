@@ -12,6 +12,8 @@ import difflib
 import graphlib
 import keyword
 import math
+import re
+import reprlib
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -45,10 +47,12 @@ RESERVED = frozenset(
         "as_of",
         "churned",
         "twin_group",
+        "training_row",
     }
 )
 _LONGEST = 2_000  # characters of an expression
 _LARGEST = 1e300
+_DEEPEST = 200  # operations within each other; a sum of so many columns, say
 _HINTS = {
     ast.Attribute: "a dot is no part of it; a column whose name has one stands in backticks",
     ast.BitAnd: "write `and` for `&`",
@@ -58,6 +62,8 @@ _HINTS = {
     ast.Is: "write `==`, or `isnull(x)`",
     ast.IsNot: "write `!=`, or `not isnull(x)`",
 }
+_SHOWN = 100  # characters of an expression in a message
+_SINGLE_EQUALS = re.compile(r"(?<![=!<>])=(?!=)")
 _ARITHMETIC = (ast.Add, ast.Sub, ast.Mult, ast.Div, ast.FloorDiv, ast.Mod, ast.Pow)
 _ORDER = (ast.Lt, ast.LtE, ast.Gt, ast.GtE)
 
@@ -94,19 +100,30 @@ def read_formula(name: str, text: str) -> Formula:
     """
     if len(text) > _LONGEST:
         raise ParameterError(f"features.{name}: the expression has {len(text):,} characters, at most {_LONGEST:,} may")
+    shown = reprlib.repr(text) if len(text) > _SHOWN else repr(text)
     try:
         source, quoted = _take_out_quoted(" ".join(text.splitlines()).strip())
         tree = ast.parse(source, mode="eval").body
+        _check_depth(tree)
         columns = dict.fromkeys(_read(tree, source, quoted))
     except SyntaxError as error:
-        raise ParameterError(f"features.{name}: {text!r} is no expression: {error.msg}") from None
+        hint = "; write `==` to compare" if _SINGLE_EQUALS.search(text) else ""
+        raise ParameterError(f"features.{name}: {shown} is no expression: {error.msg}{hint}") from None
     except (RecursionError, MemoryError):
-        raise ParameterError(f"features.{name}: the expression is nested too deeply") from None
+        raise ParameterError(f"features.{name}: {shown} is nested too deeply") from None
     except ValueError as error:
-        raise ParameterError(f"features.{name}: {text!r}: {error}") from None
+        raise ParameterError(f"features.{name}: {shown}: {error}") from None
     if not columns:
-        raise ParameterError(f"features.{name}: {text!r} uses no column")
+        raise ParameterError(f"features.{name}: {shown} uses no column")
     return Formula(name, text, tree, tuple(columns))
+
+
+def _check_depth(tree: ast.expr) -> None:
+    level, depth = list[ast.AST]([tree]), 0
+    while level:
+        level, depth = [child for node in level for child in ast.iter_child_nodes(node)], depth + 1
+        if depth > _DEEPEST:
+            raise RecursionError
 
 
 def read_formulas(features: Mapping[str, Expression]) -> list[Formula]:
@@ -363,9 +380,7 @@ def _shown(node: ast.expr) -> str:
     return node.id if isinstance(node, ast.Name) else ast.unparse(node)
 
 
-def _check_comparison(
-    left: Kind, ops: list[ast.cmpop], others: list[ast.expr], kinds: Mapping[str, Kind]
-) -> None:
+def _check_comparison(left: Kind, ops: list[ast.cmpop], others: list[ast.expr], kinds: Mapping[str, Kind]) -> None:
     for op, other in zip(ops, others, strict=True):
         values = other.elts if isinstance(other, (ast.Tuple, ast.List, ast.Set)) else [other]
         for value in values:

@@ -57,3 +57,21 @@ def describe_columns(facts: Mapping[str, Mapping[str, Column]], params: Params) 
                 entry = {"table": table, "type": column.type, "description": column.description, "feature": is_feature}
                 described[name_in_merge(name, table, described)] = entry
     return described
+
+
+def find_barred(described: Mapping[str, Mapping[str, Any]], params: Params) -> dict[str, str]:
+    """Say of each column that an expression may not use why, as `describe_columns` describes the columns."""
+    barred: dict[str, str] = {}
+    for name, column in described.items():
+        if name in params.label.columns:
+            barred[name] = "it is the answer"
+        elif name == params.as_of_column:
+            barred[name] = "it is the day of the snapshot"
+        elif name == params.customer_id or column["type"] == "id":
+            barred[name] = "it is an id"
+        elif not column["feature"]:
+            barred[name] = "`feature: false` in params.yaml says that it is known too late"
+        elif column["type"] == "date":
+            advice = f"use {name_age(name)}" if params.as_of is not None else "set `as_of` to use the days since it"
+            barred[name] = f"it is a date; {advice}"
+    return barred
