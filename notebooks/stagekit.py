@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from IPython.display import display
 
 from dataset_folders import find_dataset, new_dataset
-from params import Column, ParameterError, Params, expand, load_params, suggest
+from params import Column, ParameterError, Params, Source, expand, load_params, suggest
 
 __all__ = [
     "SUMMARY_TYPE",
@@ -40,6 +40,7 @@ __all__ = [
     "parse_column",
     "parse_table",
     "read_table",
+    "rename_key",
     "suggest",
     "summarize",
     "use_house_style",
@@ -100,6 +101,27 @@ def tables_in(folder: str | os.PathLike[str]) -> dict[str, int]:
     """Name the tables of a dataset, in the order of their names, with their numbers of rows."""
     paths = sorted(find_dataset(folder).glob("*.parquet"))
     return {path.stem: pq.ParquetDataset(path).read(columns=[]).num_rows for path in paths}
+
+
+def rename_key(frame: pd.DataFrame, source: Source, customer_id: str, table: str = "") -> pd.DataFrame:
+    """Give the column of a raw table that holds the customer id, `key` of its source, the name that it has elsewhere.
+
+    Of a source without `key` the table stays as it is. `source.columns_by_name(customer_id)` are the facts that fit.
+
+    Raises:
+        ParameterError: there is no such column, or one with each of the two names.
+    """
+    if source.key is None or source.key == customer_id:
+        return frame
+    place = f"{table}.key" if table else "key"
+    if source.key not in frame:
+        raise ParameterError(f"{place}: no column {source.key!r}{suggest(source.key, list(frame.columns))}")
+    if customer_id in frame:
+        raise ParameterError(
+            f"{place}: the table has a column {source.key!r} and a column {customer_id!r}, the customer id. If the"
+            " latter holds the id, leave `key` out; else rename it where the table is made."
+        )
+    return frame.rename(columns={source.key: customer_id})
 
 
 def complete_columns(frame: pd.DataFrame, known: Mapping[str, Column], customer_id: str) -> dict[str, Column]:
