@@ -17,7 +17,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from params import ParameterError, Params
-from params.formulas import Columns, Kind, find_kinds, find_problems, read_formulas
+from params.formula_checks import Columns, Kind, find_kinds, find_problems
+from params.formulas import read_formulas
 from params.merged import find_barred
 
 Numbers = npt.NDArray[np.float64]
