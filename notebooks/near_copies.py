@@ -9,7 +9,8 @@ the row's further neighbours: under chance the first gap between neighbours, in 
 distributed as at most twice the second, three times the third, and so on (Rényi, On the Theory of Order Statistics,
 1953). So the gap behind the first neighbour, which a copy makes wide, is compared with twice the gap behind the second,
 over all rows; the threshold lets through at most one false row in a hundred found (target and decoy: Barber and Candès,
-Controlling the False Discovery Rate via Knockoffs, 2015), or hardly one in a hundred tables. This allows for columns
+Controlling the False Discovery Rate via Knockoffs, 2015; rows that have a copy cannot be false ones: Storey, A Direct
+Approach to False Discovery Rates, 2002), or hardly one in a hundred tables. This allows for columns
 that depend on each other, and for few distinct values: both widen all gaps alike, or leave none.
 
 A second sign is the order of rows. Where part of a table repeats another part, many neighbours lie the same number of
@@ -19,6 +20,7 @@ at other lags, which give the null model here. This finds copies with larger dif
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,12 +34,13 @@ Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
 Pairs = npt.NDArray[np.int64]  # two columns: positions of rows
 
-_DIMENSIONS = 8  # of the random projection in which candidates are looked for
+_DIMENSIONS = (8, 6)  # of the random projection in which candidates are looked for; the latter where there are many
 _NEIGHBOURS = 12  # candidates for each row
 _LARGEST_FAMILY = 3  # copies of a row that are told from its further neighbours
 _FALSE_SHARE = 0.01
-_FALSE_ROWS = 0.1  # in the whole table
+_FALSE_ROWS = 0.1  # in the whole table; a tenth of it for each further copy, for there are fewer of them
 _MOST_LAGS = 50
+_FEWEST_AT_LAG = 10  # pairs
 _MOST_COMPARED = 200_000  # pairs at other lags
 _STRETCH = 51  # pairs around one, which tell how likely it is a copy
 _SUREST = 0.98  # a pair that has less in common than half of all by chance is no copy, whatever lies around it
@@ -66,6 +69,10 @@ class Column:
             rank[order] = np.cumsum(share[order]) - share[order] / 2
             rank[np.isnan(np.asarray(distinct, dtype=np.float64))] = -1  # far from all others
         return cls(code.astype(np.int32), share.astype(np.float32), None if rank is None else rank.astype(np.float32))
+
+    def take(self, rows: Ints) -> Column:
+        """Return the column of some of the rows; shares and ranks stay those of all."""
+        return dataclasses.replace(self, code=self.code[rows])
 
     def project(self, random: np.random.Generator, dimensions: int) -> Floats:
         """Return each row's share in a random projection: numbers by their rank, texts anywhere."""
@@ -102,21 +109,20 @@ class NearCopies:
     stand_out: int = 0
 
 
-def find_near_copies(features: pd.DataFrame, churned: Ints, places: Ints, *, looked_at: int, seed: int) -> NearCopies:
+def find_near_copies(columns: list[Column], churned: Ints, places: Ints, *, looked_at: int, seed: int) -> NearCopies:
     """Find the near copies among rows of which no two are equal.
 
     Args:
-        features: a row each, numbers and texts.
+        columns: the features.
         churned: the answers; a copy has the same one.
         places: where each row stands in the table, rising.
         looked_at: with more rows, near copies are looked for of so many, drawn at random, among all.
         seed: of the random projection and of the draw.
     """
-    size = len(features)
-    if features.shape[1] == 0 or size < 10 * _NEIGHBOURS:
+    size = len(churned)
+    if not columns or size < 10 * _NEIGHBOURS:
         return NearCopies(_NO_PAIRS, 0)
     random = np.random.default_rng(seed)
-    columns = [Column.of(features[name]) for name in features]
     is_sample = size > looked_at
     rows = np.sort(random.choice(size, looked_at // 5, replace=False)) if is_sample else np.arange(size)
     near, information = _find_neighbours(columns, churned, rows, random)
@@ -136,9 +142,9 @@ def _find_neighbours(
 
     A row without enough others of its answer has none: its information is 0.
     """
-    space = np.zeros((len(churned), _DIMENSIONS), dtype=np.float32)
+    space = np.zeros((len(churned), _DIMENSIONS[len(rows) < len(churned)]), dtype=np.float32)
     for column in columns:
-        space += column.project(random, _DIMENSIONS)
+        space += column.project(random, space.shape[1])
     near = np.repeat(rows[:, None], _NEIGHBOURS + 1, axis=1)
     for answer in (0, 1):
         others, asked = np.flatnonzero(churned == answer), np.flatnonzero(churned[rows] == answer)
@@ -168,20 +174,21 @@ def _count_copies(information: Floats) -> Ints:
         left = np.flatnonzero(copies == 0)
         if len(left):
             seen, by_chance = gaps[left, number - 1], gaps[left, number]
-            copies[left[seen >= _find_threshold(seen, by_chance)]] = number
+            copies[left[seen >= _find_threshold(seen, by_chance, _FALSE_ROWS / 10 ** (number - 1))]] = number
     return copies
 
 
-def _find_threshold(seen: Floats, by_chance: Floats) -> float:
+def _find_threshold(seen: Floats, by_chance: Floats, false_rows: float) -> float:
     """Return from which value on chance gives one in a hundred of what is seen, or one in a hundred tables."""
     values = np.unique(seen)
     above = len(seen) - np.searchsorted(np.sort(seen), values)
     false = len(seen) - np.searchsorted(np.sort(by_chance), values)
-    is_good = (1 + false) / above <= _FALSE_SHARE
+    without_copy = min(1.0, 2 * float((seen < np.median(by_chance)).mean()))  # the share of rows, at most
+    is_good = (1 + without_copy * false) / above <= _FALSE_SHARE
     start = float(np.quantile(by_chance, 0.99))
     tail = by_chance[by_chance > start] - start
     spread = float(tail.mean()) if len(tail) else 0.0
-    beyond = start + spread * float(np.log(max(len(tail) / _FALSE_ROWS, 1)))
+    beyond = start + spread * float(np.log(max(len(tail) / false_rows, 1)))
     whole = beyond if spread > 0 else float("inf")
     return min(float(values[is_good].min()) if is_good.any() else float("inf"), whole)
 
@@ -201,9 +208,9 @@ def _find_lags(distances: Ints, size: int) -> list[int]:
     counts = np.bincount(distances, minlength=size)
     window = max(25, size // 40)
     usual = pd.Series(counts[1:]).rolling(2 * window + 1, center=True, min_periods=1).median().to_numpy()
-    expected = np.maximum(usual, 2 * len(distances) / size)
-    most_by_chance = poisson.isf(1e-3 / size, expected)
-    lags = 1 + np.flatnonzero(counts[1:] > most_by_chance)
+    lags = 1 + np.flatnonzero(counts[1:] >= _FEWEST_AT_LAG)
+    expected = np.maximum(usual[lags - 1], 2 * len(distances) / size)
+    lags = lags[poisson.sf(counts[lags] - 1, expected) < 1e-3 / size]
     return [int(lag) for lag in lags[np.argsort(-counts[lags], kind="stable")][:_MOST_LAGS]]
 
 

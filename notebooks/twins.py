@@ -17,10 +17,13 @@ import pandas as pd
 from scipy.sparse import coo_array  # type: ignore[import-untyped]
 from scipy.sparse.csgraph import connected_components  # type: ignore[import-untyped]
 
-from near_copies import Ints, NearCopies, Pairs, find_near_copies
+from near_copies import Column, Ints, NearCopies, Pairs, find_near_copies
 
+_ASKED = 200_000  # rows that are asked, where that is enough, whether rows are equal by chance
 _WITNESSES = 3  # columns that have to say that rows are equal by chance
 _LARGEST_GROUP = 100  # rows; more near copies of each other than that are a chain of chance
+
+Hashes = npt.NDArray[np.uint64]
 
 
 @dataclass(frozen=True)
@@ -66,16 +69,18 @@ def find_twins(
     """
     owner = pd.factorize(customers)[0]
     last = np.flatnonzero(~pd.Series(owner).duplicated(keep="last"))
-    values, answers = features.iloc[last].assign(churned=churned.to_numpy(np.int64)[last]), churned.iloc[last]
+    answers = churned.to_numpy(np.int64)[last]
+    columns = [Column.of(features[name].iloc[last] if len(last) < len(owner) else features[name]) for name in features]
     is_numbered = places is not None and bool(places.notna().all())
     place = places.to_numpy(np.int64)[last] if places is not None and is_numbered else np.arange(len(last))
-    equal = _hash_rows(values)
-    same, notes = _find_identical(values, equal)
+    hashed = [*columns, Column.of(pd.Series(answers.astype(np.float64)))]
+    equal = _hash_rows(hashed)
+    same, notes = _find_identical(hashed, equal)
     distinct = np.flatnonzero(~pd.Series(equal).duplicated())
     distinct = distinct[np.argsort(place[distinct], kind="stable")]
     near = find_near_copies(
-        features.iloc[last[distinct]],
-        answers.to_numpy(np.int64)[distinct],
+        [column.take(distinct) for column in columns],
+        answers[distinct],
         place[distinct] - place.min(initial=0),
         looked_at=looked_at,
         seed=seed,
@@ -88,21 +93,20 @@ def find_twins(
     return Twins(group, _count(owner, last, found), found, notes)
 
 
-def _hash_rows(values: pd.DataFrame) -> npt.NDArray[np.uint64]:
+def _hash_rows(columns: list[Column]) -> Hashes:
     """Return a number for each row, the same for equal rows alone, but for one chance in 2 ** 64 each two rows."""
-    total = np.zeros(len(values), dtype=np.uint64)
-    for position, name in enumerate(values):
-        total += _hash_column(values[name], position)
+    total = np.zeros(len(columns[0].code), dtype=np.uint64)
+    for position, column in enumerate(columns):
+        total += _hash_column(column, position)
     return total
 
 
-def _hash_column(values: pd.Series[Any], position: int) -> npt.NDArray[np.uint64]:
-    code = pd.factorize(values, use_na_sentinel=False)[0]
-    distinct = pd.util.hash_array(np.arange(code.max(initial=0) + 1, dtype=np.uint64) * 1_000_003 + position)
-    return np.asarray(distinct, dtype=np.uint64)[code]
+def _hash_column(column: Column, position: int) -> Hashes:
+    numbers = np.arange(len(column.share), dtype=np.uint64) * np.uint64(1_000_003) + np.uint64(position)
+    return np.asarray(pd.util.hash_array(numbers), dtype=np.uint64)[column.code]
 
 
-def _find_identical(values: pd.DataFrame, equal: npt.NDArray[np.uint64]) -> tuple[Pairs, list[str]]:
+def _find_identical(columns: list[Column], equal: Hashes) -> tuple[Pairs, list[str]]:
     """Return pairs that link the rows that are equal, none where chance makes them, and what is to be said of it.
 
     Where rows are equal by chance, others are equal in all columns but one: of an independent column, in which two
@@ -113,12 +117,14 @@ def _find_identical(values: pd.DataFrame, equal: npt.NDArray[np.uint64]) -> tupl
     rows = int((np.bincount(code, minlength=1)[code] > 1).sum()) if size else 0
     if rows == 0:
         return np.empty((0, 2), np.int64), []
-    pairs, explained = _count_pairs(equal), []
-    for position, name in enumerate(values):
-        column = _hash_column(values[name], position)
-        agree = 2 * _count_pairs(column) / (size * (size - 1))
+    some = np.arange(0, size, max(size // _ASKED, 1))
+    if _count_pairs(equal[some]) < 30:
+        some = np.arange(size)
+    pairs, explained = _count_pairs(equal[some]), []
+    for position, column in enumerate(columns):
+        agree = float((column.share.astype(np.float64) ** 2).sum())  # the probability that two rows agree
         if 0.01 < agree < 0.99:
-            differ = _count_pairs(equal - column) - pairs
+            differ = _count_pairs(equal[some] - _hash_column(column, position)[some]) - pairs
             explained.append(differ * agree / (1 - agree) / pairs)
     witnesses = sorted(explained, reverse=True)[:_WITNESSES]
     if len(witnesses) == _WITNESSES and witnesses[-1] >= 0.5:
@@ -131,7 +137,7 @@ def _find_identical(values: pd.DataFrame, equal: npt.NDArray[np.uint64]) -> tupl
     return np.column_stack([first[others], others]), []
 
 
-def _count_pairs(keys: npt.NDArray[np.uint64]) -> float:
+def _count_pairs(keys: Hashes) -> float:
     counts = np.bincount(pd.factorize(keys)[0]).astype(np.float64)
     return float((counts * (counts - 1) / 2).sum())
 
