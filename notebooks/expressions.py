@@ -79,7 +79,8 @@ def compute_features(
         with np.errstate(all="ignore"):
             value = _evaluate(formula.tree, known)
         known[formula.name] = _fill(value, len(customers))
-    return pd.DataFrame({name: known[name] for name in features}, index=customers.index)
+    names = pd.Index(list(features), dtype="str")
+    return pd.DataFrame({name: known[name] for name in features}, index=customers.index, columns=names)
 
 
 def list_origins(params: Params) -> dict[str, list[str]]:
