@@ -12,6 +12,9 @@ import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import stagekit  # noqa: F401  (sets pandas' semantics of texts)
+
+# isort: split
 import numpy as np
 import numpy.typing as npt
 import pandas as pd

@@ -112,7 +112,7 @@ def examine(features: pd.DataFrame, churned: pd.Series, allowed: tuple[str, ...]
 
 
 def make_bank(size: int = 4_000) -> tuple[pd.DataFrame, pd.Series]:
-    """Make a bank whose churn follows clearly from many numbers, none of which tells it alone: an honest model knows."""
+    """Make a bank whose churn follows clearly from many numbers, of which none tells it alone."""
     random = np.random.default_rng(5)
     numbers = pd.DataFrame(random.normal(size=(size, 8))).add_prefix("n")
     score = 1.9 * numbers["n0"] + numbers[["n1", "n2", "n3"]].sum(axis=1) + 0.1 * random.normal(size=size)

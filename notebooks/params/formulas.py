@@ -12,6 +12,7 @@ import graphlib
 import math
 import re
 import reprlib
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -84,7 +85,9 @@ def read_formula(name: str, text: str) -> Formula:
     shown = reprlib.repr(text) if len(text) > _SHOWN else repr(text)
     try:
         source, quoted = _take_out_quoted(" ".join(text.splitlines()).strip())
-        tree = ast.parse(source, mode="eval").body
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SyntaxWarning)  # of what is no mistake here, or a problem of its own
+            tree = ast.parse(source, mode="eval").body
         _check_depth(tree)
         columns = dict.fromkeys(_read(tree, source, quoted))
     except SyntaxError as error:
