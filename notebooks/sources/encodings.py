@@ -71,6 +71,10 @@ def as_utf8(data: bytes, encoding: str | None) -> Text:
         text = Text(data, len(mark), notes)
     else:
         text = Text(_transcode(data, found), 0, [*notes, *_note_utf8(data, found)])
+    if not text.data[text.start : text.start + 1000].strip() and not bytes(text.view).strip():
+        raise SourceRefused(
+            f"the file is empty: {len(data):,} bytes, and no text among them. Fetch or export it again."
+        )
     if b"\0" in text.data[text.start : text.start + 1000]:
         raise SourceRefused(f"has zero bytes, so it is not {found} text. Set `encoding: {guess_encoding(data)}`.")
     return text
