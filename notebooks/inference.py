@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -109,7 +109,11 @@ class _Reading:
 
 
 def complete_columns(
-    frame: pd.DataFrame, known: Mapping[str, Column], customer_id: str, decimal: Decimal | None = None
+    frame: pd.DataFrame,
+    known: Mapping[str, Column],
+    customer_id: str,
+    decimal: Decimal | None = None,
+    categories: Collection[str] = (),
 ) -> dict[str, Column]:
     """Return what is known of each column of a raw table, inferring the type of the columns that nobody described.
 
@@ -119,7 +123,9 @@ def complete_columns(
         customer_id: the column that holds the customer id.
         decimal: the decimal sign of the columns that nobody described; absent: the one that their texts show. A column
             that can be read with the other sign alone is read with that.
+        categories: columns that are texts whatever they look like, such as an answer of 0 and 1.
     """
+    known = {name: Column(required=False) for name in categories} | dict(known)
     others = [name for name in frame.columns if name not in known and name != customer_id]
     readings = {name: _read(_Texts.of(frame[name])) for name in others}
     sign = decimal or _vote({reading.signs[0] for reading in readings.values() if len(reading.signs) == 1}, ".")

@@ -15,7 +15,7 @@ from orchestrator.paths import Project
 from orchestrator.record import RunRecord, run_ids
 
 FACTS = 'name: Small company\ncustomer_id: id\nas_of: 2024-01-01\nlabel: {column: churned, positive: "1"}\nsources:\n'
-CUSTOMERS = "  crm: {file: customers.csv}\n"
+CUSTOMERS = '  crm: {file: customers.csv, columns: {churned: {values: ["0", "1"]}}}\n'
 PARAMS = "own.yaml"
 
 

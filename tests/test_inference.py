@@ -132,6 +132,7 @@ def test_described_columns_and_the_id_are_taken_as_they_are() -> None:
     frame = pd.DataFrame({"id": ["1", "2"], "plan": ["1", "2"], "x": ["1", "2"]})
     found = stagekit.complete_columns(frame, {"plan": Column(description="a code")}, "id")
     assert {name: column.type for name, column in found.items()} == {"id": "id", "plan": "category", "x": "number"}
+    assert stagekit.complete_columns(frame, {}, "id", categories=["x"])["x"] == Column(required=False)
 
 
 @given(st.lists(st.one_of(st.text(max_size=10), st.dates().map(str), st.floats().map(str), st.none()), max_size=30))
