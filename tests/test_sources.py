@@ -73,6 +73,7 @@ def test_latin_1_is_named_with_its_byte(tmp_path: Path) -> None:
 def test_unknown_encoding_is_suggested(tmp_path: Path) -> None:
     """A misspelt encoding is refused with the nearest name."""
     assert "did you mean 'utf-16'" in refuse_file(tmp_path, "a.csv", PLAIN, encoding="utf16x")
+    assert "there is no encoding 'base64'" in refuse_file(tmp_path, "a.csv", PLAIN, encoding="base64")
 
 
 def test_extra_field_on_every_row_is_refused(tmp_path: Path) -> None:
