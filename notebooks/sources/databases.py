@@ -47,6 +47,44 @@ def read_database(source: DatabaseSource, root: Path, first_wait: float) -> Cont
         engine.dispose()
 
 
+def list_tables(address: str, root: Path) -> dict[str, int]:
+    """Name the tables of a database (its views, if it has no table), in order, with their numbers of rows.
+
+    Tables outside of the default schema are named with it, and only where that one is empty.
+
+    Raises:
+        SourceError: the server does not answer, or is busy.
+        SourceRefused: bad credentials, or no such database.
+    """
+    engine = _make_engine(address, root)
+    try:
+        with engine.connect() as connection:
+            count = sa.select(sa.func.count())
+            places = {name: sa.table(_split(name)[1], schema=_split(name)[0]) for name in _table_names(connection)}
+            return {name: connection.execute(count.select_from(place)).scalar_one() for name, place in places.items()}
+    except exc.DBAPIError as error:
+        raise _connection_error(error) from None
+    finally:
+        engine.dispose()
+
+
+def _table_names(connection: sa.Connection) -> list[str]:
+    inspector = sa.inspect(connection)
+    names = inspector.get_table_names() or inspector.get_view_names()
+    if not names and inspector.default_schema_name:
+        schemas = [name for name in inspector.get_schema_names() if not re.match(r"(?i)pg_|information_schema|sys", name)]
+        names = [f"{schema}.{name}" for schema in schemas for name in inspector.get_table_names(schema)]
+    return sorted(names)
+
+
+def write_query(address: str, root: Path, table: str, most_rows: int) -> str:
+    """Return the query, in the database's dialect, for no more than so many rows of a table."""
+    engine = _make_engine(address, root)
+    schema, name = _split(table)
+    rows = sa.select(sa.text("*")).select_from(sa.table(name, schema=schema)).limit(most_rows)
+    return str(rows.compile(engine, compile_kwargs={"literal_binds": True}))
+
+
 def _make_engine(address: str, root: Path) -> sa.Engine:
     try:
         url = sa.make_url(address)

@@ -1,0 +1,321 @@
+"""From tables to a draft: who the customer is, what the answer is, how the tables join, what is suspect."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from draft import words
+from draft.columns import Seen
+from draft.horizon import Ends, Horizon, choose_horizon, find_ends
+from draft.inputs import DraftError, Input
+from draft.keys import Key, Keys, find_key_columns, find_months, join_tables
+from draft.labels import LIKELY, SURE, Answer, choose_answer, find_answers, find_column, list_binary
+from draft.parts import join_parts, look_at_tables
+from draft.population import Population, draw_population
+from draft.reading import Table, read_tables
+from draft.suspects import Mark, mark_leaks, mark_pairs, mark_useless, measure_together
+from draft.thresholds import Setting, default, find_leak_settings, find_settings
+from draft.workbooks import describe_names
+
+_NEARLY_ALL = 0.95  # share of the customers that need a row in a joined table, or its absence has to mean something
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What the command line says that is not to be guessed."""
+
+    label: str | None = None
+    id: str | None = None
+    as_of: datetime.date | None = None
+
+
+@dataclass
+class Draft:
+    """Everything that goes into the params file, and what is told of how it was found."""
+
+    name: str
+    tables: list[Table]
+    keys: Keys
+    answer: Answer | None = None
+    ends: Ends | None = None
+    horizon: Horizon | None = None
+    as_of: datetime.date | str | None = None
+    as_of_why: str = ""
+    joins: dict[str, dict[str, Any]] = field(default_factory=dict)
+    told_of: dict[str, list[str]] = field(default_factory=dict)
+    marks: dict[tuple[str, str], list[Mark]] = field(default_factory=dict)
+    settings: list[Setting] = field(default_factory=list)
+    candidates: list[str] = field(default_factory=list)
+    joined: list[str] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+    rivals: list[Answer] = field(default_factory=list)
+    look_at: list[str] = field(default_factory=list)
+    variables: list[str] = field(default_factory=list)
+    population: Population | None = None
+
+    @property
+    def first(self) -> Table:
+        """The table that has a row for each customer."""
+        return self.tables[0]
+
+    @property
+    def merged(self) -> list[str]:
+        """Values of the label that mean the same as its positive one."""
+        return self.answer.same if self.answer else []
+
+    @property
+    def has_label(self) -> bool:
+        """Whether it is known how the answer is found."""
+        return self.answer is not None or self.horizon is not None
+
+    def seen(self, table: str, column: str) -> Seen:
+        """Return what was seen of a column."""
+        return next(one for one in self.tables if one.name == table).columns[column]
+
+    def id_of(self, table: Table) -> str | None:
+        """Return the column that names the customer in a table."""
+        keys = [key for key in [self.keys.first, *self.keys.others] if key]
+        return next((key.column for key in keys if key.table == table.name), None)
+
+
+def make_draft(inputs: list[Input], left_out: list[str], wishes: Wishes, root: Path) -> Draft:
+    """Look at everything that was named, and draft what `params.yaml` says of it.
+
+    Raises:
+        DraftError: nothing can be read, or a wish names what is not there.
+    """
+    read, unread = read_tables(inputs, root)
+    tables, joined, parts_out = join_parts(read, root)
+    look_at_tables(tables)
+    tables, dictionaries = _part_dictionaries(tables)
+    answers = [choose_answer(tables, wishes.label)] if wishes.label and not _names_date(tables, wishes) else []
+    answers = answers or find_answers(tables)
+    if wishes.id:
+        find_column(tables, wishes.id, "--id")
+    draft = _join(tables, answers, wishes)
+    draft.name, draft.joined = _name(inputs, draft), joined
+    draft.left_out = [*left_out, *unread, *parts_out, *dictionaries, *draft.left_out]
+    draft.variables = sorted({variable for one in inputs for variable in one.variables})
+    _choose_label(draft, answers, wishes)
+    _choose_day(draft, wishes)
+    _describe_joins(draft)
+    _suspect(draft)
+    return draft
+
+
+def _names_date(tables: Sequence[Table], wishes: Wishes) -> bool:
+    """Whether `--label` names an end date."""
+    named = (wishes.label or "").partition("=")[0]
+    return any(seen.type == "date" and seen.name.casefold() == named.casefold() for t in tables for seen in t.columns.values())
+
+
+def _part_dictionaries(tables: list[Table]) -> tuple[list[Table], list[str]]:
+    """Take out the tables that describe the columns of others, and let them do so."""
+    kept, told = [], []
+    for table in tables:
+        others = [other for other in tables if other is not table]
+        rows = [tuple(row) for row in table.frame.head(2_000).astype(object).to_numpy()] if others else []
+        names = {name for other in others for name in other.columns}
+        described = describe_names(rows, names) if table.rows < 2_000 and len(table.columns) <= 8 else {}
+        if described:
+            told.append(f"{table.shown}: it describes the columns of the others, which take their descriptions from it")
+            for other in others:
+                other.descriptions |= {name: text for name, text in described.items() if name in other.columns}
+        else:
+            kept.append(table)
+    return kept or tables, told if kept else []
+
+
+def _join(tables: list[Table], answers: Sequence[Answer], wishes: Wishes) -> Draft:
+    """Put the tables into their order, the one with a row for each customer first; leave out what does not join."""
+    ends = find_ends(tables)
+    answer_in = answers[0].table if answers else ends.table if ends else None
+    keys = join_tables(tables, answer_in, wishes.id)
+    if keys.first is None:
+        kept = max(tables, key=lambda table: (table.name == answer_in, table.rows))
+        keys.apart = {table.name: "no column joins it to another table" for table in tables if table is not kept}
+    if wishes.id and len(tables) == 1 and (keys.first is None or keys.first.column.casefold() != wishes.id.casefold()):
+        raise DraftError(_why_no_id(tables[0], wishes.id))
+    by_name = {table.name: table for table in tables}
+    order = [keys.first.table] if keys.first else [name for name in by_name if name not in keys.apart]
+    order += [table.name for table in tables if any(key.table == table.name for key in keys.others)]
+    draft = Draft("", [by_name[name] for name in order], keys)
+    draft.left_out = [f"{by_name[name].shown}: {why}" for name, why in keys.apart.items()]
+    return draft
+
+
+def _why_no_id(table: Table, wish: str) -> str:
+    _, seen = find_column([table], wish, "--id")
+    return (
+        f"--id {wish}: {seen.name} does not name a customer: {seen.distinct:,} different values in {seen.filled:,} rows, "
+        "and no date column tells the rows of one customer apart"
+    )
+
+
+def _name(inputs: Sequence[Input], draft: Draft) -> str:
+    if len(inputs) == 1 and inputs[0].kind == "file":
+        return Path(inputs[0].address).name.split(".")[0].replace("_", " ")
+    if all(one.kind == "file" for one in inputs):
+        folders = {Path(one.address).parent.name for one in inputs}
+        return (folders.pop() if len(folders) == 1 else draft.first.name).replace("_", " ")
+    return draft.first.name.replace("_", " ")
+
+
+def _choose_label(draft: Draft, answers: Sequence[Answer], wishes: Wishes) -> None:
+    """Take the likeliest answer: a column that says so, else an end date, else a column that may say so."""
+    names = {table.name for table in draft.tables}
+    usable = [one for one in answers if one.table in names]
+    ends = find_ends(draft.tables)
+    if wishes.label and _names_date(draft.tables, wishes):
+        ends = _wished_ends(draft.tables, wishes.label)
+        usable = []
+    best = usable[0] if usable else None
+    is_said = best is not None and (bool(wishes.label) or (best.strength >= SURE and not _only_status(best)))
+    if best and (is_said or not ends or not ends.begin):
+        draft.answer = best
+        draft.rivals = [one for one in usable[1:] if one.strength >= max(best.strength - 1, LIKELY)]
+    elif ends:
+        draft.ends = ends
+    else:
+        draft.candidates = list_binary(draft.tables)
+
+
+def _only_status(answer: Answer) -> bool:
+    """Whether a column tells the state of today, so that an end date beside it says more."""
+    name = words.plain(answer.column)
+    return bool(words.STATUS.search(name) or words.STAYING.search(name)) and not words.LEAVING.search(name)
+
+
+def _wished_ends(tables: Sequence[Table], wish: str) -> Ends:
+    from draft.horizon import find_begin
+
+    table, seen = find_column([t for t in tables], wish.partition("=")[0], "--label")
+    dated = [one for one in table.columns.values() if one.type == "date" and one is not seen]
+    return Ends(table.name, seen.name, find_begin(table, seen, dated), "as --label says")
+
+
+def _choose_day(draft: Draft, wishes: Wishes) -> None:
+    key, first = draft.keys.first, draft.first
+    if draft.ends:
+        table = next(table for table in draft.tables if table.name == draft.ends.table)
+        draft.horizon = choose_horizon(table, draft.ends, _last_days(draft, draft.ends), wishes.as_of)
+        draft.as_of, draft.as_of_why = draft.horizon.as_of, draft.horizon.why
+    elif wishes.as_of:
+        draft.as_of, draft.as_of_why = wishes.as_of, "as --as-of says"
+    elif key and key.months:
+        days = first.columns[key.months].distinct
+        draft.as_of, draft.as_of_why = key.months, f"each row is a customer on one of {days:,} days"
+    elif part := first.facts.get("part_column"):
+        draft.as_of, draft.as_of_why = str(part), "each file is a snapshot of another day"
+    elif draft.answer and (last := max(_last_days(draft, None), default=None)) is not None:
+        draft.as_of = (last + pd.Timedelta(days=1)).date()
+        draft.as_of_why = "the day after the last date in the data; earlier if the answer was still open then"
+
+
+def _last_days(draft: Draft, ends: Ends | None) -> list[pd.Timestamp]:
+    """Return the last day that each date column knows of, but for ends and days that are only planned."""
+    found = []
+    for table in draft.tables:
+        for seen in table.columns.values():
+            is_end = words.END.search(seen.words) or words.PLANNED.search(seen.words)
+            if seen.type == "date" and seen.filled and not (is_end or (ends and seen.name in (ends.end, ends.begin))):
+                weighted = seen.days.repeat(seen.counts.to_numpy()).dropna()
+                found.append(weighted.quantile(0.999, interpolation="lower") if len(weighted) else pd.NaT)
+    return [day.normalize() for day in found if pd.notna(day)]
+
+
+def _describe_joins(draft: Draft) -> None:
+    """Say of each table after the first how it is joined: its key, many rows, and what a missing row means."""
+    first = draft.keys.first
+    for key in draft.keys.others:
+        assert first
+        table = next(table for table in draft.tables if table.name == key.table)
+        facts: dict[str, Any] = {} if key.column == first.column else {"key": key.column}
+        told = [f"{table.count} rows"]
+        if key.is_unique:
+            told.append("one a customer")
+            if 1 - key.lacking < _NEARLY_ALL:
+                facts |= _absence(draft, table)
+                told.append(f"{key.lacking:.0%} of the customers have none")
+        else:
+            facts["many"] = True
+            time = _find_time(table)
+            facts |= {"time": time} if time else {}
+            told.append(f"{key.rows / max(key.distinct, 1):.1f} a customer")
+        draft.joins[table.name], draft.told_of[table.name] = facts, [", ".join(told)]
+    draft.told_of[draft.first.name] = [f"{draft.first.count} rows"]
+    for table in draft.tables:
+        table_notes = [f"{table.shown} {note}" for note in table.notes]
+        draft.look_at += table_notes
+
+
+def _absence(draft: Draft, table: Table) -> dict[str, Any]:
+    taken = {name for one in draft.tables for name in one.columns}
+    present = f"has_{table.name}"
+    facts: dict[str, Any] = {"absent": {"*": f"No {table.name.replace('_', ' ')}"}}
+    return facts | ({"present": present} if present not in taken else {})
+
+
+def _find_time(table: Table) -> str | None:
+    """Return the date column of a table with many rows a customer: named so, the one that tells rows apart best."""
+    dated = [seen for seen in table.columns.values() if seen.type == "date" and seen.missing_share < 0.05]
+    rated = [(bool(words.DAY.search(seen.words)) and not words.PLANNED.search(seen.words), seen.distinct, seen.name) for seen in dated]
+    return max(rated)[2] if rated else None
+
+
+def _suspect(draft: Draft) -> None:
+    """Mark what must not become a feature, and find the settings that the data needs."""
+    ids = {table.name: draft.id_of(table) or "" for table in draft.tables}
+    _mark(draft, mark_useless(draft.tables, ids))
+    if draft.answer:  # it cannot be useless
+        draft.marks.pop((draft.answer.table, draft.answer.column), None)
+    drawn = draw_population(draft.tables, draft.keys, draft.answer, draft.ends, draft.horizon)
+    draft.population = drawn
+    if drawn is None or drawn.churned.nunique() < 2:
+        return
+    gate = default("transformation", "max_single_feature_auc", 0.87)
+    _mark(draft, mark_leaks(draft.tables, drawn, draft.answer, gate))
+    _mark(draft, mark_pairs(draft.tables, drawn, _features(draft, drawn), gate))
+    draft.settings += find_settings(draft.tables, draft.keys, draft.answer, drawn.all, drawn.all_churned)
+    kept = _features(draft, drawn)
+    if kept:
+        draft.settings += find_leak_settings(_strongest(drawn, kept), *measure_together(drawn, kept))
+
+
+def _mark(draft: Draft, marks: Iterable[Mark]) -> None:
+    for mark in marks:
+        known = draft.marks.setdefault(mark.place, [])
+        if not any(one.is_out for one in known):
+            known.append(mark)
+
+
+def _features(draft: Draft, drawn: Population) -> list[tuple[str, str]]:
+    """Return the columns that become features: no ids, dates, answers, and none that is marked."""
+    answers = {(draft.answer.table, draft.answer.column)} if draft.answer else set()
+    out = {place for place, marks in draft.marks.items() if any(mark.is_out for mark in marks)}
+    ids = {(table.name, draft.id_of(table)) for table in draft.tables}
+    most = int(default("transformation", "max_categories", 100))
+    return [
+        place
+        for place in drawn.values.columns
+        if place not in answers | out | ids
+        and (seen := draft.seen(*place)).type != "date"
+        and (seen.type == "number" or seen.distinct <= most)
+    ]
+
+
+def _strongest(drawn: Population, kept: Sequence[tuple[str, str]]) -> tuple[str, float]:
+    import leakage
+
+    alone = {place[1]: leakage.separate(drawn.values[place], drawn.churned) for place in kept}
+    name = max(alone, key=lambda column: alone[column])
+    return name, alone[name]
+
+
+__all__ = ["Draft", "Key", "Wishes", "find_key_columns", "find_months", "make_draft"]

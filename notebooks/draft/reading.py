@@ -1,0 +1,237 @@
+"""Reads what was named into tables of texts, with the project's own readers, told what the bytes show."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow.parquet as pq
+
+from draft import encodings, samples
+from draft.columns import Seen
+from draft.delimiters import find_delimiter, has_header, separator_line
+from draft.inputs import DraftError, Input
+from draft.words import without_accents
+from draft.workbooks import Sheet, find_dictionary, read_sheets
+from params import DatabaseSource, FileSource, ParameterError
+from sources import SourceError, read_source
+from sources.addresses import hide
+from sources.delimited import as_utf8
+
+_MALFORMED = 100_000  # rows of another length that are passed over in looking
+_MOST_TABLES = 60  # of a database
+_ROWS_OF_A_TABLE = 200_000
+_FOREIGN_SUFFIX = re.compile(r"\.(?:parquet|pq|jsonl|ndjson|json|xlsx|xlsm)(?=\.|$)")
+
+
+@dataclass
+class Table:
+    """One table: what `params.yaml` has to say of its source, and its texts, all or a part of them.
+
+    `rows` is how many it has, or about so many where only a part was read.
+    """
+
+    name: str
+    facts: dict[str, Any]
+    frame: pd.DataFrame
+    rows: int
+    shown: str
+    is_part: bool = False
+    malformed: int = 0
+    notes: list[str] = field(default_factory=list)
+    columns: dict[str, Seen] = field(default_factory=dict)
+    descriptions: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def count(self) -> str:
+        """How many rows it has, in words."""
+        return f"about {self.rows:,}" if self.is_part else f"{self.rows:,}"
+
+
+def read_tables(inputs: list[Input], root: Path) -> tuple[list[Table], list[str]]:
+    """Return the tables of all inputs, and a line for each input that has none.
+
+    Raises:
+        DraftError: there is none at all.
+    """
+    tables: list[Table] = []
+    left_out: list[str] = []
+    for one in inputs:
+        try:
+            tables += _read(one, root, len(inputs), left_out)
+        except (DraftError, ParameterError) as error:
+            left_out.append(f"{one.shown}: {error}")
+        except SourceError as error:  # it begins with the source's name and address
+            left_out.append(f"{one.shown}: {str(error).partition(': ')[2]}")
+    if not tables:
+        raise DraftError("There is no table to draft from:\n" + "\n".join(f"  - {line}" for line in left_out))
+    _name_apart(tables)
+    return tables, left_out
+
+
+def _read(one: Input, root: Path, of: int, left_out: list[str]) -> Iterator[Table]:
+    if one.kind == "database":
+        yield from _read_database(one, root)
+        return
+    with tempfile.TemporaryDirectory(prefix="churn-init-") as folder:
+        path = Path(one.address) if one.kind == "file" else _fetch(one, Path(folder))
+        start = samples.read_start(path)
+        if start.startswith(b"PK\x03\x04"):
+            yield from _read_workbook(one, path, root, left_out)
+        elif start.startswith(b"PAR1"):
+            yield _read_parquet(one, path, Path(folder), root, of)
+        else:
+            yield _read_text(one, path, start, Path(folder), root, of)
+
+
+def _fetch(one: Input, folder: Path) -> Path:
+    """Fetch the file of an address, or the start of one that is too large."""
+    import fsspec
+
+    try:
+        filesystem, address = fsspec.core.url_to_fs(one.address)
+        with filesystem.open(address, "rb") as remote:
+            data = remote.read(samples.MOST_BYTES)
+    except FileNotFoundError:
+        raise DraftError("there is no such file at this address") from None
+    except Exception as error:  # each file system of fsspec brings its library's own exceptions
+        status = getattr(error, "status", None)
+        what = f"HTTP {status}" if status else hide(f"{type(error).__name__}: {error}", [one.address])
+        raise DraftError(f"cannot be fetched: {what}. Check the address and the credentials.") from None
+    path = folder / (Path(one.address.split("?")[0]).name or "fetched")
+    path.write_bytes(data if len(data) < samples.MOST_BYTES else data[: data.rfind(b"\n") + 1])
+    return path
+
+
+def _read_text(one: Input, path: Path, start: bytes, folder: Path, root: Path, of: int) -> Table:
+    encoding = encodings.find_encoding(start)
+    is_wide = encoding.startswith(("utf-16", "utf-32"))
+    sample = samples.draw_lines(path, max(samples.MOST_BYTES // of, samples.MOST_BYTES // 16), spread=not is_wide)
+    notes = []
+    if not is_wide:
+        encoding, notes = _settle_encoding(path, sample)
+    text = as_utf8(sample.data, encoding)
+    facts: dict[str, Any] = {} if encoding == encodings.READ else {"encoding": encoding}
+    if text.lstrip()[:1] in (b"{", b"["):
+        facts["format"] = "jsonl"
+    else:
+        facts |= _layout(one, text[: 1 << 17].decode("utf-8", "ignore"))
+    if sample.share < 1:
+        sampled = folder / "sample"
+        sampled.write_bytes(sample.data)
+        if facts.get("format") != "jsonl" and sample.data.count(b'"') % 2:  # a block begins within a quoted text
+            sampled.write_bytes(samples.draw_lines(path, samples.MOST_BYTES // of, spread=False).data)
+        path = sampled
+    return _read_file(one, path, facts, root, sample.share, notes)
+
+
+def _settle_encoding(path: Path, sample: samples.Sample) -> tuple[str, list[str]]:
+    encoding = encodings.find_encoding(sample.data)
+    if encoding == encodings.READ and sample.share < 1:
+        for chunk in samples.chunks(path):
+            if not chunk.isascii() and not encodings.is_utf8(chunk.lstrip(bytes(range(128, 192)))):
+                encoding = encodings.find_code_page(chunk)
+                break
+    broken = encodings.find_broken_utf8(sample.data) if encoding != encodings.READ else None
+    if broken is None:
+        return encoding, []
+    return encoding, [f"is UTF-8 but for byte {broken:,}; read as {encoding}, its accents are wrong: mend that byte"]
+
+
+def _layout(one: Input, start: str) -> dict[str, Any]:
+    if separator_line(start):
+        raise DraftError(f"its first line is {start.splitlines()[0]!r}, which only Excel understands: delete that line")
+    delimiter = find_delimiter(start)
+    facts: dict[str, Any] = {} if delimiter == "," else {"delimiter": delimiter}
+    if not has_header(start, delimiter):
+        facts["header"] = False
+    if _FOREIGN_SUFFIX.search(one.written.split("?")[0].lower()):
+        facts["format"] = "csv"
+    return facts
+
+
+def _read_parquet(one: Input, path: Path, folder: Path, root: Path, of: int) -> Table:
+    drawn, rows = samples.draw_row_groups(path, samples.MOST_CELLS // of)
+    share = 1.0
+    if drawn is not None:
+        path, share = folder / "sample", drawn.num_rows / rows
+        pq.write_table(drawn, path)
+    facts = {} if re.search(r"\.(parquet|pq)$", one.written) else {"format": "parquet"}
+    return _read_file(one, path, facts, root, share, [])
+
+
+def _read_workbook(one: Input, path: Path, root: Path, left_out: list[str]) -> Iterator[Table]:
+    sheets = read_sheets(path)
+    tables = [sheet for sheet in sheets if sheet.is_table]
+    names = {name for sheet in tables for name in sheet.header}
+    tables = [sheet for sheet in tables if not find_dictionary([sheet], names - set(sheet.header))]
+    if not tables:
+        reasons = [line for sheet in sheets if (line := sheet.describe_shift())]
+        raise DraftError("; ".join(reasons) or "no sheet has a table: names in its first row and more than 20 rows below")
+    others = [sheet for sheet in sheets if sheet not in tables]
+    for sheet in others:
+        is_dictionary = find_dictionary([sheet], names)
+        why = sheet.describe_shift() or ("it describes the columns" if is_dictionary else "it is no table of customers")
+        left_out.append(f"{one.shown}, sheet {sheet.name!r}: {why}")
+    for sheet in tables:
+        yield _read_sheet(one, path, sheet, root, len(tables), find_dictionary(others, set(sheet.header)))
+
+
+def _read_sheet(one: Input, path: Path, sheet: Sheet, root: Path, of: int, descriptions: dict[str, str]) -> Table:
+    facts: dict[str, Any] = {"sheet": sheet.name} if sheet.position or of > 1 else {}
+    if not re.search(r"\.xls[xm]$", one.written.lower()):
+        facts["format"] = "excel"
+    table = _read_file(one, path, facts, root, 1.0, [])
+    table.descriptions = descriptions
+    if of > 1:
+        table.name = name_source(sheet.name)
+    return table
+
+
+def _read_file(one: Input, path: Path, facts: dict[str, Any], root: Path, share: float, notes: list[str]) -> Table:
+    name = name_source(Path(one.address.split("?")[0] if one.kind == "remote" else one.address).name.split(".")[0])
+    told = {"format": "csv", **facts} if path.name == "sample" and "format" not in facts else facts
+    source = FileSource.model_validate({"file": str(path), **told})
+    received = read_source(name, source, root, malformed_allowed=_MALFORMED, first_wait=0.1)
+    if not received.rows:
+        raise DraftError("it has no rows")
+    table = Table(name, {"file": one.written, **facts}, received.table, round(received.rows / share), one.shown)
+    table.is_part, table.malformed, table.notes = share < 1, len(received.malformed), notes
+    return table
+
+
+def _read_database(one: Input, root: Path) -> Iterator[Table]:
+    from sources.databases import list_tables, write_query
+
+    rows = list_tables(one.address, root)
+    if not rows:
+        raise DraftError("the database has no table")
+    for table, count in [place for place in rows.items() if place[1]][:_MOST_TABLES]:
+        what = {"table": table}
+        if count > _ROWS_OF_A_TABLE:
+            what = {"query": write_query(one.address, root, table, _ROWS_OF_A_TABLE)}
+        source = DatabaseSource.model_validate({"database": one.address, **what})
+        received = read_source(table, source, root, first_wait=0.1)
+        facts = {"database": one.written, "table": table}
+        is_part = received.rows < count
+        yield Table(name_source(table), facts, received.table, count, f"table {table}", is_part)
+
+
+def name_source(text: str) -> str:
+    """Return a name as a source of `params.yaml` may have it: small letters, digits and underscores."""
+    name = "_".join(re.findall(r"[a-z0-9]+", without_accents(text)))
+    return name if name[:1].isalpha() else f"table_{name}".rstrip("_")
+
+
+def _name_apart(tables: list[Table]) -> None:
+    """Give tables of the same name numbers."""
+    seen: dict[str, int] = {}
+    for table in tables:
+        seen[table.name] = seen.get(table.name, 0) + 1
+        if seen[table.name] > 1:
+            table.name = f"{table.name}_{seen[table.name]}"
