@@ -9,7 +9,7 @@ import json
 import math
 import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,9 @@ import pyarrow.parquet as pq
 from IPython.display import display
 
 from dataset_folders import find_dataset, new_dataset
-from params import Column, ParameterError, Params, expand, load_params, suggest
+from inference import complete_columns
+from params import Column, ParameterError, Params, Source, expand, load_params, suggest
+from parsing import clean_text, parse_column, parse_table
 
 __all__ = [
     "SUMMARY_TYPE",
@@ -40,6 +42,7 @@ __all__ = [
     "parse_column",
     "parse_table",
     "read_table",
+    "rename_key",
     "suggest",
     "summarize",
     "use_house_style",
@@ -102,45 +105,25 @@ def tables_in(folder: str | os.PathLike[str]) -> dict[str, int]:
     return {path.stem: pq.ParquetDataset(path).read(columns=[]).num_rows for path in paths}
 
 
-def complete_columns(frame: pd.DataFrame, known: Mapping[str, Column], customer_id: str) -> dict[str, Column]:
-    """Return what is known of each column of a raw table, inferring the type of the columns that nobody described.
+def rename_key(frame: pd.DataFrame, source: Source, customer_id: str, table: str = "") -> pd.DataFrame:
+    """Give the column of a raw table that holds the customer id, `key` of its source, the name that it has elsewhere.
 
-    A column is a number or an ISO date when each of its non-blank texts is one, else a category.
+    Of a source without `key` the table stays as it is. `source.columns_by_name(customer_id)` are the facts that fit.
+
+    Raises:
+        ParameterError: there is no such column, or one with each of the two names.
     """
-    return {name: known.get(name) or _infer(frame[name], name == customer_id) for name in frame.columns}
-
-
-def _infer(texts: pd.Series[Any], is_id: bool) -> Column:
-    if is_id:
-        return Column(type="id")
-    for candidate in (Column(type="number", required=False), Column(type="date", format="ISO8601", required=False)):
-        cleaned = clean_text(texts, candidate)
-        if cleaned.notna().any() and parse_column(texts, candidate).notna().eq(cleaned.notna()).all():
-            return candidate
-    return Column(type="category", required=False)
-
-
-def clean_text(texts: pd.Series[Any], column: Column) -> pd.Series[Any]:
-    """Strip texts, replace other spellings by the valid code, and make blanks and `none` texts missing."""
-    stripped = texts.astype("str").str.strip().replace(column.codes)
-    return stripped.mask(stripped.isin(["", *column.none]))
-
-
-def parse_column(texts: pd.Series[Any], column: Column) -> pd.Series[Any]:
-    """Give a column of texts its type: float64, datetime64 or text. What cannot be parsed becomes missing."""
-    cleaned = clean_text(texts, column)
-    if column.type == "number":
-        numbers = pd.to_numeric(cleaned.str.replace(",", ""), errors="coerce").astype("float64")
-        return numbers.replace([math.inf, -math.inf], math.nan)
-    if column.type == "date":  # in UTC, for a column may mix time zones
-        dates = pd.to_datetime(cleaned, format=column.format, errors="coerce", utc=True)
-        return dates.dt.tz_localize(None).astype("datetime64[us]")
-    return cleaned
-
-
-def parse_table(frame: pd.DataFrame, columns: Mapping[str, Column]) -> pd.DataFrame:
-    """Give each column of a raw table its type; the rows keep their index."""
-    return pd.DataFrame({name: parse_column(frame[name], columns[name]) for name in frame.columns}, index=frame.index)
+    if source.key is None or source.key == customer_id:
+        return frame
+    place = f"{table}.key" if table else "key"
+    if source.key not in frame:
+        raise ParameterError(f"{place}: no column {source.key!r}{suggest(source.key, list(frame.columns))}")
+    if customer_id in frame:
+        raise ParameterError(
+            f"{place}: the table has a column {source.key!r} and a column {customer_id!r}, the customer id. If the"
+            " latter holds the id, leave `key` out; else rename it where the table is made."
+        )
+    return frame.rename(columns={source.key: customer_id})
 
 
 def find_duplicates(frame: pd.DataFrame, keys: Sequence[str]) -> pd.Series[Any]:

@@ -15,7 +15,7 @@ from orchestrator.fingerprint import CONTENT, Parts, combine, describe_changes, 
 from orchestrator.mlflow_store import find_files, find_lost_model
 from orchestrator.paths import Project
 from orchestrator.preflight import Plan
-from orchestrator.preflight.reach import local_files, remote_sources, sample_sources
+from orchestrator.preflight.reach import local_files, patterns, remote_sources, sample_sources
 from orchestrator.record import RunRecord, StageRecord, run_ids
 from orchestrator.stages import DATASETS, POINTERS, STAGE_NAMES, STAGES, Stage, find_stage, upstream_of
 from orchestrator.unchanged import Watch
@@ -132,12 +132,13 @@ def list_watched(plan: Plan, decisions: Sequence[Decision]) -> Watch:
     paths += [path for stage in STAGES for path in (*stage.settings, *stage.reads, *stage.writes)]
     if sample_sources(project, plan.params):
         paths.append("data/sample")
-    for file in local_files(project, plan.params).values():
+    for file in (file for files in local_files(project, plan.params).values() for file in files):
         paths += [str(file), f"{file}-wal"]  # where SQLite keeps what it has not moved to the database itself
     for one in decisions:
         paths += [str(file) for file in find_files(project, one.entry)] if one.entry else []
     shown = [name for name, is_secret in variables(plan.params).items() if not is_secret and name in os.environ]
-    return Watch(list(dict.fromkeys(paths)), package_folders(), {name: os.environ[name] for name in shown})
+    values = {name: os.environ[name] for name in shown}
+    return Watch(list(dict.fromkeys(paths)), package_folders(), values, patterns(project, plan.params))
 
 
 def list_expected(plan: Plan, decisions: Sequence[Decision]) -> tuple[Path, ...]:

@@ -27,7 +27,7 @@ from orchestrator.preflight import Plan, declared_parameters
 from orchestrator.preflight.code import parse_cells, read_notebook_code
 from orchestrator.preflight.modules import Modules
 from orchestrator.preflight.parameters import GIVEN_BY_RUN
-from orchestrator.preflight.reach import local_files, sample_sources
+from orchestrator.preflight.reach import local_files, name_files, sample_sources
 from orchestrator.redaction import redactor_for
 from orchestrator.stages import Stage
 
@@ -192,7 +192,8 @@ def _value_parts(value: Any, names: frozenset[str], place: str) -> Iterator[tupl
 
 def _source_files(project: Project, params: Params) -> dict[str, Path]:
     """Return the sources that are files, and the programs that make the sample company's."""
-    files = {f"source {name}, {file.name}": file for name, file in local_files(project, params).items()}
+    found = local_files(project, params).items()
+    files = {f"source {name}, {file}": path for name, paths in found for file, path in name_files(paths).items()}
     # Where SQLite keeps what it has not moved to the database itself.
     waiting = {f"{name}-wal": file.with_name(f"{file.name}-wal") for name, file in files.items()}
     files |= {name: file for name, file in waiting.items() if file.is_file() and file.stat().st_size}

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import queue
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.lineage import find_sources
 from orchestrator.paths import Project
+from orchestrator.preflight.reach import shared_folder
 from orchestrator.record import Content, RunRecord, StageRecord, now
 from orchestrator.redaction import Redactor
 
@@ -39,7 +40,7 @@ class Origin:
     """Where a run takes place: its project, the local files that are its sources, and what must not be shown."""
 
     project: Project
-    sources: Mapping[str, Path] = field(default_factory=dict)
+    sources: Mapping[str, Sequence[Path]] = field(default_factory=dict)
     redactor: Redactor = field(default_factory=Redactor)
 
 
@@ -254,5 +255,5 @@ def _source(origin: Origin, label: str, md5: str) -> tuple[str, str]:
     """Return namespace and name of a source: its path, where it is a local file, or its name in the params file."""
     name, _, file = label.partition(", ")
     if name in origin.sources:
-        return "file", origin.redactor.clean(origin.sources[name].with_name(file).as_posix())
+        return "file", origin.redactor.clean((shared_folder(origin.sources[name]) / file).as_posix())
     return _local(origin, label) if md5 else (NAMESPACE, origin.redactor.clean(f"source {name}"))

@@ -9,13 +9,14 @@ anew, from contents. Imports the standard library alone.
 from __future__ import annotations
 
 import contextlib
+import glob
 import hashlib
 import json
 import os
 import sys
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 _MEMORY = "outputs/unchanged.json"
@@ -31,12 +32,14 @@ _MOST_BYTES = 200_000_000
 class Watch:
     """What an answer follows from: files and folders with all they hold, folders of installed packages, variables.
 
-    Paths are absolute, or relative to the project's root; one that is not there counts too.
+    Paths are absolute, or relative to the project's root; one that is not there counts too. Patterns are absolute: what
+    matches them counts.
     """
 
     paths: Sequence[str]
     packages: Sequence[str]
     variables: Mapping[str, str]
+    patterns: Sequence[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -113,6 +116,8 @@ def _find(root: Path, watch: Watch) -> Iterator[tuple[str, os.stat_result | None
             yield from _list(root, name)
         else:
             yield name, _state(root / name)
+    for name in (name for pattern in watch.patterns for name in sorted(glob.glob(pattern, recursive=True))):
+        yield name, _state(name)
     for folder in sorted(os.listdir(root / _RECORDS)) if (root / _RECORDS).is_dir() else ():
         name = f"{_RECORDS}/{folder}/run.json"
         yield name, _state(root / name)

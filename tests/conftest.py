@@ -15,6 +15,7 @@ from pathlib import Path
 import httpx
 import nbformat
 import pytest
+from hypothesis import settings
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from orchestrator.paths import Project
@@ -24,6 +25,10 @@ ROOT = Path(__file__).resolve().parent.parent
 SHARED_DATA = ROOT.parent / "shared" / "data"
 CODE = ("orchestrator", "notebooks", "examples", "data/sample", ".dvc/config", ".dvcignore")
 FILES = ("params.yaml", "pyproject.toml", "requirements.txt", ".gitignore")
+
+# The same examples on each run, and no time limit: a slow machine is no failure.
+settings.register_profile("house", derandomize=True, deadline=None, database=None)
+settings.load_profile("house")
 
 
 @pytest.fixture(scope="session")

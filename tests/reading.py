@@ -15,15 +15,17 @@ from sources import Received, SourceError, SourceRefused, read_source
 PLAIN = b"id,plan\n007,basic\n008,plus\n"
 
 
-def read_file(root: Path, file: str, data: bytes | None = None, malformed_allowed: int = 0, **facts: Any) -> Received:
+def read_file(
+    root: Path, file: str | list[str], data: bytes | None = None, malformed_allowed: int = 0, **facts: Any
+) -> Received:
     """Read a file source, after writing the file if its bytes are given."""
-    if data is not None:
+    if data is not None and isinstance(file, str):
         (root / file).write_bytes(data)
     source = FileSource(file=file, **facts)
     return read_source("crm", source, root, malformed_allowed=malformed_allowed, first_wait=0.01)
 
 
-def refuse_file(root: Path, file: str, data: bytes | None = None, **facts: Any) -> str:
+def refuse_file(root: Path, file: str | list[str], data: bytes | None = None, **facts: Any) -> str:
     """Return the message with which a file source is refused."""
     with pytest.raises(SourceRefused) as caught:
         read_file(root, file, data, **facts)

@@ -122,7 +122,7 @@ def test_ingestion_names_its_sources_and_model_building_its_model(project: Proje
     """A local source by its path and content, another by its name; a model version as a dataset of MLflow."""
     parts = {"sources": "customers, crm", "source customers, customers.csv": f"md5:{SOURCE}"}
     ingestion = make_entry(name="ingestion", inputs={}, decided_by=parts)
-    origin = Origin(project, sources={"customers": Path("/elsewhere/customers.csv")})
+    origin = Origin(project, sources={"customers": [Path("/elsewhere/customers.csv")]})
     inputs = [event.inputs for event in stage_events(origin, make_record(ingestion), ingestion)][1] or []
     versions = {(one.namespace, one.name): cast(Any, one.facets).get("version") for one in inputs}
     assert versions.keys() == {("file", "/elsewhere/customers.csv"), ("churn", "source crm")}
@@ -135,6 +135,16 @@ def test_ingestion_names_its_sources_and_model_building_its_model(project: Proje
         "models:/churn",
         "3",
     )
+
+
+def test_each_file_of_a_source_is_an_input(project: Project) -> None:
+    """Several files that are one source are named by their paths."""
+    parts = {"sources": "crm", "source crm, a/x.csv": "md5:1", "source crm, b/x.csv": "md5:2"}
+    ingestion = make_entry(name="ingestion", inputs={}, decided_by=parts)
+    origin = Origin(project, sources={"crm": [Path("/drops/a/x.csv"), Path("/drops/b/x.csv")]})
+    inputs = [event.inputs for event in stage_events(origin, make_record(ingestion), ingestion)][1] or []
+    versions = {one.name: cast(Any, one.facets)["version"].datasetVersion for one in inputs}
+    assert versions == {"/drops/a/x.csv": "1", "/drops/b/x.csv": "2"}
 
 
 @pytest.mark.parametrize(("status", "kind"), [("failed", "FAIL"), ("timed_out", "FAIL"), ("interrupted", "ABORT")])

@@ -3,6 +3,7 @@
 from .facts import Column, ParameterError
 from .loading import expand, load_params, suggest, variables
 from .model import ROW_NUMBER, AsOfColumn, ColumnLabel, EndDateLabel, Expression, Params, Sample
+from .parts import NoFileError, find_files, is_local, is_pattern, list_patterns
 from .sources import (
     ApiSource,
     BasicAuth,
@@ -30,6 +31,7 @@ __all__ = [
     "Expression",
     "FileSource",
     "NextLink",
+    "NoFileError",
     "Offset",
     "PageNumber",
     "ParameterError",
@@ -37,6 +39,10 @@ __all__ = [
     "Sample",
     "Source",
     "expand",
+    "find_files",
+    "is_local",
+    "is_pattern",
+    "list_patterns",
     "load_params",
     "suggest",
     "variables",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import datetime
+import re
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 
 class ParameterError(ValueError):
@@ -20,10 +22,13 @@ class Facts(BaseModel):
 class Column(Facts):
     """What is known of one column: its type, what counts as valid, and whether it may be a feature."""
 
-    type: Literal["id", "category", "number", "date"] = "category"
-    format: str = Field("%Y-%m-%d", description="strptime format of a date column")
+    type: Literal["id", "category", "number", "date"] = Field(
+        "category",
+        description="around a number, currency and percent signs are taken off: `$1,234.50`, `12 %`, `(3.20)`",
+    )
+    format: str = Field("%Y-%m-%d", description="format of a date column: of strptime, one for all, or ISO8601")
     decimal: Literal[".", ","] = Field(
-        ".", description="decimal sign of a number column; the other one may group digits"
+        ".", description="decimal sign of a number column; the other one, spaces and apostrophes may group digits"
     )
     values: list[str] | None = Field(None, description="the valid codes of a category")
     codes: dict[str, str] = Field({}, description="other spellings: as received -> valid code")
@@ -33,3 +38,15 @@ class Column(Facts):
     required: bool = Field(True, description="may a blank stand here? true: a blank breaks a rule")
     feature: bool = Field(True, description="false keeps the column out of the model: it is known too late, or an id")
     description: str = ""
+
+    @field_validator("format")
+    @classmethod
+    def _is_a_format(cls, value: str) -> str:
+        if value != "ISO8601" and "%" not in value:
+            raise ValueError(f"{value!r} is no format of dates: expected one of strptime, such as %d/%m/%Y, or ISO8601")
+        try:
+            datetime.datetime.strptime("", value)
+        except (ValueError, re.error) as error:
+            if not str(error).startswith("time data"):  # which only says that an empty text is no date
+                raise ValueError(f"{value!r} is no format of strptime: {error}") from None
+        return value

@@ -94,6 +94,9 @@ def _texts(value: Any, field: str = "") -> Iterator[tuple[str, str]]:
     elif isinstance(value, dict):
         for key, item in value.items():
             yield from _texts(item, field or str(key))
+    elif isinstance(value, list):
+        for item in value:
+            yield from _texts(item, field)
 
 
 def _describe(error: ValidationError) -> Iterator[str]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from .facts import Column, Facts
 
@@ -65,6 +67,9 @@ class _Source(Facts):
     many: bool = Field(False, description="true: a customer may have several rows here; features count and sum them up")
     time: str | None = Field(None, description="of a table with `many` rows: the date column; later rows do not count")
     columns: dict[str, Column] = Field({}, description="what is known of the columns; one not named is inferred")
+    decimal: Literal[".", ","] | None = Field(
+        None, description="decimal sign of the columns that are not described; absent: the one that their texts show"
+    )
     absent: dict[str, str] = Field(
         {},
         description="values for a customer without a row here: column -> text; `*` for every other column. "
@@ -76,18 +81,59 @@ class _Source(Facts):
     )
     present: str | None = Field(None, description="name of a Yes/No column that says whether a customer has a row here")
 
+    def columns_by_name(self, customer_id: str) -> Mapping[str, Column]:
+        """Return what is known of the columns, by the names that they have after `stagekit.rename_key`."""
+        return {customer_id if name == self.key else name: column for name, column in self.columns.items()}
+
 
 class FileSource(_Source):
-    """A file: CSV, Parquet, JSON lines or Excel, on a local path or any fsspec address."""
+    """A file, or several that are parts of one table: CSV, Parquet, JSON lines or Excel, by path or fsspec address."""
 
-    file: str
+    file: str | list[str] = Field(
+        description="a path or address, or a list; a local path with * ? [ stands for all that match"
+    )
+    part_column: str | None = Field(
+        None, description="name of a column that says which file each row came from: the file's name without endings"
+    )
+    part_pattern: str | None = Field(
+        None, description="regular expression: its first group in the file's name is what `part_column` holds"
+    )
     format: Literal["csv", "parquet", "jsonl", "excel"] | None = Field(None, description="absent: from the name")
     delimiter: str | None = Field(None, description="absent: found from the first lines")
-    decimal: Literal[".", ","] = Field(".", description="decimal sign of the columns that are not described")
     encoding: str = "utf-8-sig"
     header: bool = Field(True, description="false: the first line is data; the columns are named column_1, column_2, …")
     sheet: str | int = 0
     storage_options: dict[str, Any] = Field({}, description="what fsspec is given beside the address")
+
+    @property
+    def files(self) -> list[str]:
+        """The paths, patterns and addresses as they are written."""
+        return [self.file] if isinstance(self.file, str) else self.file
+
+    @field_validator("file", mode="before")
+    @classmethod
+    def _names_a_file(cls, value: Any) -> Any:
+        paths = value if isinstance(value, list) else [value]
+        if not paths or not all(isinstance(path, str) and path.strip() for path in paths):
+            raise ValueError("expected a path or an address, or a list of them")
+        return value
+
+    @field_validator("part_pattern")
+    @classmethod
+    def _has_a_group(cls, value: str | None) -> str | None:
+        try:
+            groups = re.compile(value).groups if value is not None else 1
+        except re.error as error:
+            raise ValueError(f"{value!r} is no regular expression: {error}") from None
+        if not groups:
+            raise ValueError(f"{value!r} has no group: put what the column is to hold into parentheses")
+        return value
+
+    @model_validator(mode="after")
+    def _pattern_needs_a_column(self) -> FileSource:
+        if self.part_pattern is not None and self.part_column is None:
+            raise ValueError("`part_pattern` needs `part_column`, the name of the column that holds what it finds")
+        return self
 
 
 class DatabaseSource(_Source):

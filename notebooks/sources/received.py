@@ -53,12 +53,16 @@ class Digest:
 
 @dataclass(frozen=True)
 class Content:
-    """What a reader took in: an Arrow table of texts, the bytes it came from, and what an analyst should know of it."""
+    """What a reader took in: an Arrow table of texts, the bytes it came from, and what an analyst should know of it.
+
+    `parts` are the facts of each file, where several are parts of one table.
+    """
 
     table: pa.Table
     digest: Digest
     notes: list[str] = field(default_factory=list)
     malformed: list[dict[str, Any]] = field(default_factory=list)
+    parts: list[dict[str, Any]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -70,11 +74,13 @@ class Received:
         kind: `file`, `database` or `api`.
         address: where it is, without secrets.
         table: one text column a field, in the order received.
-        bytes: size of what was received: of a file its bytes as stored, of an API the bodies of its pages one after the
-            other, of a database its rows as CSV (every value quoted, nulls empty).
+        bytes: size of what was received: of files their bytes as stored, one after the other, of an API the bodies of
+            its pages, of a database its rows as CSV (every value quoted, nulls empty).
         sha256: SHA-256 of the same bytes, in hexadecimal.
         notes: what an analyst should know of it.
-        malformed: rows that were set aside, with the columns `line`, `expected`, `fields` and `text`.
+        malformed: rows that were set aside, with the columns `line`, `expected`, `fields` and `text`; of several files
+            `file` in front.
+        parts: of several files, the `file`, `rows`, `malformed_rows`, `bytes` and `sha256` of each.
     """
 
     name: str
@@ -85,13 +91,15 @@ class Received:
     sha256: str
     notes: list[str]
     malformed: pd.DataFrame
+    parts: list[dict[str, Any]]
 
     @classmethod
     def of(cls, name: str, kind: str, address: str, content: Content) -> Received:
         """Put what a reader took in together with where it came from."""
-        malformed = pd.DataFrame(content.malformed, columns=["line", "expected", "fields", "text"])
+        columns = [*(["file"] if content.parts else []), "line", "expected", "fields", "text"]
+        malformed = pd.DataFrame(content.malformed, columns=columns)
         table, digest = _as_pandas(content.table), content.digest
-        return cls(name, kind, address, table, digest.size, digest.sha256, content.notes, malformed)
+        return cls(name, kind, address, table, digest.size, digest.sha256, content.notes, malformed, content.parts)
 
     @property
     def rows(self) -> int:
@@ -100,7 +108,7 @@ class Received:
 
     def provenance(self) -> dict[str, Any]:
         """Return the facts for `provenance.json`: none of when: equal content is an equal dataset."""
-        return {
+        facts = {
             "kind": self.kind,
             "address": self.address,
             "rows": self.rows,
@@ -110,6 +118,7 @@ class Received:
             "sha256": self.sha256,
             "notes": self.notes,
         }
+        return facts | ({"parts": self.parts} if self.parts else {})
 
 
 def _as_pandas(table: pa.Table) -> pd.DataFrame:

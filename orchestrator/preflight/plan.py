@@ -224,8 +224,8 @@ def _note_unused(stages: Iterable[Stage], settings: Settings) -> tuple[str, ...]
 
 def _check_sources(project: Project, stages: Iterable[Stage], params: Params | None) -> Iterator[Check]:
     if params and STAGES[0] in stages:
-        files, hosts = reach.local_files(project, params), reach.hosts(params)
-        what = f"sources: {len(files)} local files, {len(hosts)} hosts" + (", sample company" if params.sample else "")
+        files, hosts = sum(map(len, reach.local_files(project, params).values())), len(reach.hosts(params))
+        what = f"sources: {files} local files, {hosts} hosts" + (", sample company" if params.sample else "")
         yield Check(what, tuple(reach.find_file_problems(project, params)), tuple(reach.find_unreachable(params)))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import functools
 import os
@@ -10,11 +11,23 @@ import socket
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from notebooks.params import ApiSource, DatabaseSource, FileSource, ParameterError, Params, Source, expand
+from notebooks.params import (
+    ApiSource,
+    DatabaseSource,
+    FileSource,
+    NoFileError,
+    ParameterError,
+    Params,
+    Source,
+    expand,
+    find_files,
+    is_local,
+    list_patterns,
+)
 from orchestrator.paths import Project
 
 Host = tuple[str, int]
@@ -39,11 +52,38 @@ _DATABASE = re.compile(
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
-def local_files(project: Project, params: Params) -> dict[str, Path]:
-    """Return the sources that are files of this machine, but for those that the sample company makes: name -> path."""
-    paths = {name: _local_path(project, source) for name, source in params.sources.items()}
+def local_files(project: Project, params: Params) -> dict[str, list[Path]]:
+    """Return the sources that are files of this machine, but for those that the sample company makes: name -> paths."""
+    paths = {name: _local_paths(project, source) for name, source in params.sources.items()}
     made = project.data / "sample" / "made"
-    return {name: path for name, path in paths.items() if path and not (params.sample and path.is_relative_to(made))}
+    return {
+        name: found
+        for name, found in paths.items()
+        if found and not (params.sample and all(path.is_relative_to(made) for path in found))
+    }
+
+
+def shared_folder(paths: Sequence[Path]) -> Path:
+    """Return the nearest folder that holds all files of one source."""
+    try:
+        return Path(os.path.commonpath([path.parent for path in paths]))
+    except ValueError:  # on several drives
+        return Path()
+
+
+def name_files(paths: Sequence[Path]) -> dict[str, Path]:
+    """Name the files of one source: by their paths within the folder that they share."""
+    folder = shared_folder(paths)
+    return {(path.relative_to(folder) if path.is_relative_to(folder) else path).as_posix(): path for path in paths}
+
+
+def patterns(project: Project, params: Params) -> list[str]:
+    """Return the patterns of files of this machine that sources name, as absolute ones."""
+    found = list[str]()
+    for source in params.sources.values():
+        with contextlib.suppress(ParameterError):  # told of as a variable that is not set
+            found += list_patterns(source, project.root) if isinstance(source, FileSource) else []
+    return found
 
 
 def sample_sources(project: Project, params: Params) -> list[str]:
@@ -55,14 +95,14 @@ def sample_sources(project: Project, params: Params) -> list[str]:
         name
         for name, source in params.sources.items()
         if (isinstance(source, ApiSource) and "${SAMPLE_API}" in source.api)
-        or ((path := _local_path(project, source)) and path.is_relative_to(made))
+        or any(path.is_relative_to(made) for path in _local_paths(project, source))
     ]
 
 
 def remote_sources(project: Project, params: Params) -> list[str]:
     """Name the sources whose content is known only when they are read: databases, APIs, files elsewhere."""
     known = {*local_files(project, params), *sample_sources(project, params)}
-    return [name for name in params.sources if name not in known]
+    return [name for name, source in params.sources.items() if name not in known or _is_elsewhere(source)]
 
 
 def hosts(params: Params) -> dict[str, Host]:
@@ -73,10 +113,17 @@ def hosts(params: Params) -> dict[str, Host]:
 
 def find_file_problems(project: Project, params: Params) -> Iterator[str]:
     """Yield what is wrong with sources that are files of this machine."""
-    for name, path in local_files(project, params).items():
-        problem = _find_file_problem(project, params.sources[name], path)
-        if problem:
-            yield f"source {name!r}: {problem}"
+    for name, source in params.sources.items():
+        if isinstance(source, FileSource):
+            try:
+                find_files(source, project.root)
+            except NoFileError as error:
+                yield f"source {name!r}: {error}"
+            except ParameterError:
+                pass  # told of as a variable that is not set
+    for name, paths in local_files(project, params).items():
+        problems = (_find_file_problem(project, params.sources[name], path) for path in paths)
+        yield from (f"source {name!r}: {problem}" for problem in problems if problem)
 
 
 def find_unreachable(params: Params) -> Iterator[str]:
@@ -88,27 +135,32 @@ def find_unreachable(params: Params) -> Iterator[str]:
             yield f"source {name!r}{_shown(params.sources[name])} does not answer now: {answers[host]}"
 
 
-def _local_path(project: Project, source: Source) -> Path | None:
-    """Return the file of this machine that a source is, if it is one, and if its variables are set."""
+def _local_paths(project: Project, source: Source) -> list[Path]:
+    """Return the files of this machine that a source is, as far as its variables are set and its patterns match."""
     try:
         if isinstance(source, FileSource):
-            is_local = "://" not in source.file and "::" not in source.file
-            return Path(os.path.abspath(project.root / expand(source.file))) if is_local else None
+            written = [path for path in find_files(source, project.root) if is_local(path)]
+            return [Path(os.path.abspath(project.root / path)) for path in written]
         if isinstance(source, DatabaseSource):
             parts = _DATABASE.fullmatch(expand(source.database))
             database = parts["database"] if parts and parts["kind"].startswith("sqlite") else None
             is_file = database and database != ":memory:" and not database.startswith("file:")
-            return Path(os.path.abspath(project.root / str(database))) if is_file else None
+            return [Path(os.path.abspath(project.root / str(database)))] if is_file else []
     except ParameterError:
-        pass  # told of as a variable that is not set
-    return None
+        pass  # told of elsewhere
+    return []
+
+
+def _is_elsewhere(source: Source) -> bool:
+    """Say whether some of a source's files are not of this machine."""
+    return isinstance(source, FileSource) and not all(map(is_local, source.files))
 
 
 def _find_file_problem(project: Project, source: Source, path: Path) -> str | None:
     expected = f"Expected: {_expectation(source)}"
     try:
         if path.is_dir():
-            return f"{path} is a folder. {expected}"
+            return f"{path} is a folder. {expected}. All files in it: {path / '*'}"
         if path.is_relative_to(project.root) and not path.resolve().is_relative_to(project.root.resolve()):
             return f"{path} is a link out of the project, to {path.resolve()}. Name that path if it is meant"
         with path.open("rb") as file:
@@ -140,10 +192,16 @@ def _host_of(source: Source) -> Host | None:
     try:
         if isinstance(source, DatabaseSource):
             return _database_host(expand(source.database))
-        address = expand(source.api if isinstance(source, ApiSource) else source.file)
-        return _web_host(address)
+        return _web_host(expand(_address(source)))
     except (ParameterError, ValueError):  # a variable that is not set, or an address that ingestion will refuse
         return None
+
+
+def _address(source: ApiSource | FileSource) -> str:
+    """Return the address that is asked; of several files, the first that is elsewhere."""
+    if isinstance(source, ApiSource):
+        return source.api
+    return next((path for path in source.files if not is_local(path)), source.files[0])
 
 
 def _database_host(address: str) -> Host | None:
@@ -170,7 +228,7 @@ def _shown(source: Source) -> str:
         parts = _DATABASE.fullmatch(source.database)
         host = parts and (parts["ipv6"] or parts["host"])
     else:
-        address = source.api if isinstance(source, ApiSource) else source.file
+        address = _address(source)
         host = None if "@" in address else urlsplit(address).hostname
     return f" ({host})" if host and "$" not in host else ""
 

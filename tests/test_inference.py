@@ -1,0 +1,145 @@
+"""The types of columns that nobody described: what is a number or a date, and what only looks like one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import stagekit
+from params import Column
+
+
+def infer(*texts: str | None, **options: Any) -> Column:
+    """Return the type that a column of these texts is found to have."""
+    frame = pd.DataFrame({"id": [str(place) for place in range(len(texts))], "x": pd.Series(texts, dtype="str")})
+    return stagekit.complete_columns(frame, {}, "id", **options)["x"]
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ("1", "2", "30"),
+        ("0.1", "0.12345678901234567890", "-3e5"),
+        ("", " ", None, "5"),
+        ("$1,234.50", "$3", "$ 0.50"),
+        ("12 %", "3%"),
+        ("(1.50)", "2.00"),
+        ("inf", "1", "-Infinity"),
+        ("2019", "2020"),
+        ("20241399", "20240101"),
+        ("1", "2", "Unknown", "#N/A"),
+    ],
+)
+def test_numbers(texts: tuple[str | None, ...]) -> None:
+    """Plain, of one unit, in parentheses; infinite ones are left to validation; what means `missing` is listed."""
+    found = infer(*texts)
+    assert (found.type, found.decimal, found.required) == ("number", ".", False)
+    assert found.none == (["#N/A", "Unknown"] if "Unknown" in texts else [])
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ("007", "008"),
+        ("99999", "01234", "10001"),
+        ("12345678901234567890", "12345678901234567891"),
+        ("1234567890123456", "1"),
+        ("+33612345678", "+33612345679"),
+        ("$1", "€2"),
+        ("$1", "2"),
+        ("5 %", "5"),
+        ("1.2.3", "1.2.4"),
+        ("1,2", "2,3", "1,2,3"),
+        ("10:30", "11:00"),
+        ("yes", "no"),
+        ("1", "2", "3+"),
+        ("NA", "?"),
+        ("", None),
+        ("2024-01-31", "soon"),
+    ],
+)
+def test_what_only_looks_like_a_number_stays_a_category(texts: tuple[str | None, ...]) -> None:
+    """Codes with leading zeros, long ids, telephone numbers, mixed units, versions, lists, times."""
+    assert infer(*texts) == Column(type="category", required=False)
+
+
+@pytest.mark.parametrize(
+    ("format", "texts"),
+    [
+        ("ISO8601", ("2024-01-31", "2024-02-01")),
+        ("ISO8601", ("2024-01-31T10:00:00Z", "2024-01-31 10:00:00.5+02:00", "2024-01-31")),
+        ("ISO8601", ("2024-01", "2024-02")),
+        ("ISO8601", ("2024-01-31", "9999-12-31", "0000-00-00", "")),
+        ("%d/%m/%Y", ("31/12/2024", "1/2/2024")),
+        ("%m/%d/%Y", ("12/31/2024", "01/02/2024")),
+        ("%d.%m.%Y", ("31.12.2024", "01.02.2024")),
+        ("%d-%m-%Y", ("31-12-2024", "01-02-2024")),
+        ("%m/%d/%y", ("12/31/24", "1/2/24")),
+        ("%Y/%m/%d", ("2024/12/31", "2024/01/02")),
+        ("%Y%m%d", ("20241231", "19991231")),
+        ("%Y%m", ("202412", "202501")),
+        ("%m/%Y", ("12/2024", "01/2025")),
+        ("%d/%m/%Y %H:%M", ("31/12/2024 10:00", "01/02/2024 23:59")),
+        ("%m/%d/%Y %I:%M:%S %p", ("12/31/2024 10:00:00 PM", "1/2/2024 1:30:00 AM")),
+        ("%d-%b-%Y", ("31-Dec-2024", "1-Jan-2025")),
+        ("%B %d, %Y", ("December 31, 2024", "January 1, 2025")),
+    ],
+)
+def test_dates(format: str, texts: tuple[str, ...]) -> None:
+    """One format for the whole column, days or months first, with and without times; and it reads them all."""
+    found = infer(*texts)
+    assert (found.type, found.format) == ("date", format)
+    parsed = stagekit.parse_column(pd.Series(texts), found)
+    assert parsed.isna().tolist() == [text.startswith(("9999", "0000")) or not text for text in texts]
+
+
+def test_day_and_month_that_cannot_be_told_apart_are_not_guessed() -> None:
+    """Such a column stays a category that says so, unless other dates of the table agree on what comes first."""
+    texts = ("01/02/2024", "03/04/2024", "05/05/2024")
+    found = infer(*texts)
+    assert found.type == "category"
+    assert "day and month cannot be told apart" in found.description
+    for day, format in (("31/01/2024", "%d/%m/%Y"), ("01/31/2024", "%m/%d/%Y")):
+        frame = pd.DataFrame({"x": texts, "other": [day] * 3})
+        assert stagekit.complete_columns(frame, {}, "id")["x"].format == format
+
+
+def test_the_decimal_sign_of_a_table() -> None:
+    """One column that shows it decides for those that do not; a stated one wins, where a column can be read with it."""
+    frame = pd.DataFrame({"a": ["1.234", "2.500"], "b": ["0,5", "29,85"], "c": ["1.5", "2.25"], "d": ["3", "4"]})
+    assert stagekit.complete_columns(frame[["a"]], {}, "id")["a"].decimal == "."
+    found = stagekit.complete_columns(frame[["a", "b", "d"]], {}, "id")
+    assert {name: column.decimal for name, column in found.items()} == {"a": ",", "b": ",", "d": ","}
+    found = stagekit.complete_columns(frame, {}, "id", ",")
+    assert {name: column.decimal for name, column in found.items()} == {"a": ",", "b": ",", "c": ".", "d": ","}
+    assert infer("1.234", "2.500", decimal=",").decimal == ","
+
+
+def test_few_strangers_among_many_numbers_are_left_to_validation() -> None:
+    """One text in a hundred is no reason to take a column of many numbers for categories; among few numbers it is."""
+    many = [str(number / 10) for number in range(300)]
+    assert infer(*many, "twelve").type == "number"
+    assert infer(*many, "twelve", "ten", "six", "two").type == "category"
+    assert infer(*(["1", "2", "3"] * 100), "3+").type == "category"
+
+
+def test_described_columns_and_the_id_are_taken_as_they_are() -> None:
+    """Nothing is inferred of them."""
+    frame = pd.DataFrame({"id": ["1", "2"], "plan": ["1", "2"], "x": ["1", "2"]})
+    found = stagekit.complete_columns(frame, {"plan": Column(description="a code")}, "id")
+    assert {name: column.type for name, column in found.items()} == {"id": "id", "plan": "category", "x": "number"}
+
+
+@given(st.lists(st.one_of(st.text(max_size=10), st.dates().map(str), st.floats().map(str), st.none()), max_size=30))
+def test_whatever_stands_in_a_column_it_gets_a_type_that_reads_nearly_all_of_it(texts: list[str | None]) -> None:
+    """No text breaks it; of a number or date hardly any text is unreadable, but infinite numbers and far years."""
+    sound = [text and text.encode("utf-8", "ignore").decode() for text in texts]
+    found = infer(*sound)
+    if found.type != "category":
+        values = stagekit.clean_text(pd.Series(sound, dtype="str"), found)
+        lost = values[values.notna() & stagekit.parse_column(pd.Series(sound, dtype="str"), found).isna()]
+        assert lost.str.contains("inf|9999").all()

@@ -1,0 +1,117 @@
+"""Several files of one source, as the orchestrator knows them: checked, fingerprinted and watched."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from notebooks.params import load_params
+from orchestrator.fingerprint import describe_changes, find_parts
+from orchestrator.paths import Project
+from orchestrator.preflight import make_plan, reach
+from orchestrator.stages import STAGES
+from orchestrator.unchanged import Watch, remember, take_state, tell
+
+FACTS = "name: Test\ncustomer_id: id\nlabel: {column: churned, positive: '1'}\nsources:\n"
+MINUTE = 60
+
+
+@pytest.fixture
+def project(tiny_project: Path) -> Project:
+    """A copy of the project with two monthly files and a params file that names them by a pattern."""
+    folder = tiny_project / "drops"
+    folder.mkdir()
+    for month in (1, 2):
+        (folder / f"crm_{month}.csv").write_text(f"id,churned\n{month},1\n")
+    (tiny_project / "own.yaml").write_text(FACTS + "  crm: {file: 'drops/crm_*.csv'}\n")
+    return Project(tiny_project)
+
+
+def source_parts(project: Project) -> dict[str, str]:
+    """Return the parts of ingestion's fingerprint that its sources are."""
+    plan = make_plan(project, project.root / "own.yaml", {}, only="ingestion")
+    parts = find_parts(plan, STAGES[0])
+    return {name: value for name, value in parts.items() if name.startswith("source")}
+
+
+def test_each_file_is_a_part_of_the_fingerprint(project: Project) -> None:
+    """A new file that matches, one that is gone and one that changed are told by name."""
+    before = source_parts(project)
+    assert [name for name in before if name.startswith("source ")] == [
+        "source crm, crm_1.csv",
+        "source crm, crm_2.csv",
+    ]
+    (project.root / "drops/crm_3.csv").write_text("id,churned\n3,0\n")
+    (project.root / "drops/crm_2.csv").write_text("id,churned\n2,0\n")
+    (project.root / "drops/crm_1.csv").unlink()
+    (project.root / "drops/other.csv").write_text("not one of them")
+    assert sorted(describe_changes(before, source_parts(project))) == [
+        "source crm, crm_1.csv is gone",
+        "source crm, crm_2.csv changed",
+        "source crm, crm_3.csv is new",
+    ]
+
+
+def test_files_of_the_same_name_are_parts_of_their_own(project: Project) -> None:
+    """They are named from the folder that they share."""
+    for folder in ("test", "train"):
+        (project.root / folder).mkdir()
+        (project.root / folder / "data.csv").write_text("id\n1\n")
+    (project.root / "own.yaml").write_text(FACTS + "  crm: {file: [train/data.csv, test/data.csv]}\n")
+    found = [name for name in source_parts(project) if name.startswith("source ")]
+    assert found == ["source crm, train/data.csv", "source crm, test/data.csv"]
+
+
+def test_what_is_wrong_with_any_file_is_told_before_a_run(project: Project) -> None:
+    """A pattern without a match names the folder and what is there; of a list each missing or empty file is told."""
+    (project.root / "drops/empty.csv").touch()
+    (project.root / "own.yaml").write_text(
+        FACTS + "  a: {file: 'drops/*.parquet'}\n  b: {file: [drops/crm_1.csv, drops/crm_9.csv, drops/empty.csv]}\n"
+    )
+    problems = list(reach.find_file_problems(project, load_params(project.root / "own.yaml")))
+    folder = project.root / "drops"
+    assert problems[0] == (
+        f"source 'a': no file matches 'drops/*.parquet' in {folder}; it holds crm_1.csv, crm_2.csv, empty.csv."
+    )
+    assert problems[1].startswith(f"source 'b': there is no file at {folder / 'crm_9.csv'}.")
+    assert problems[2].startswith(f"source 'b': {folder / 'empty.csv'} is empty, 0 bytes.")
+    assert len(problems) == 3
+
+
+def test_a_source_with_a_file_elsewhere_is_read_again(project: Project) -> None:
+    """Its local files are known, its content is not."""
+    (project.root / "own.yaml").write_text(FACTS + "  crm: {file: [drops/crm_1.csv, 'https://127.0.0.1/b.csv']}\n")
+    params = load_params(project.root / "own.yaml")
+    assert reach.local_files(project, params) == {"crm": [project.root / "drops/crm_1.csv"]}
+    assert reach.remote_sources(project, params) == ["crm"]
+    assert reach.hosts(params) == {"crm": ("127.0.0.1", 443)}
+
+
+@pytest.mark.parametrize(
+    ("edit", "holds"),
+    [
+        (lambda folder: (folder / "other.txt").write_text("no part"), True),
+        (lambda folder: (folder / "crm_3.csv").write_text("id,churned\n3,0\n"), False),
+        (lambda folder: (folder / "crm_2.csv").unlink(), False),
+        (lambda folder: (folder / "crm_2.csv").write_text("other"), False),
+    ],
+    ids=["a file that does not match", "new", "gone", "changed"],
+)
+def test_what_matches_a_pattern_is_watched(project: Project, edit: Callable[[Path], object], holds: bool) -> None:
+    """That there is nothing to do holds until a file that matches is added, removed or changed."""
+    folder = project.root / "drops"
+    for file in folder.iterdir():
+        os.utime(file, (time.time() - MINUTE,) * 2)
+    patterns = reach.patterns(project, load_params(project.root / "own.yaml"))
+    assert patterns == [str(folder / "crm_*.csv")]
+    watch = Watch([], [], {}, patterns)
+    state = take_state(project.root, watch)
+    assert state
+    project.outputs.mkdir(exist_ok=True)
+    remember(project.root, [], watch, state, "Nothing to do.")
+    edit(folder)
+    assert tell(project.root, []) is holds
