@@ -32,7 +32,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def _draft(options: argparse.Namespace) -> int:
     inputs, left_out = find_inputs(options.what, _PROJECT)
-    out = Path(options.out) if options.out else Path(options.folder) / f"{_stem(inputs[0].address)}.yaml"
+    out = Path(options.out)
     if out.exists() and not options.force:
         raise DraftError(f"{out} exists already: choose another file with --out, or replace it with --force.")
     if not out.parent.is_dir():
@@ -71,16 +71,11 @@ def _closing(draft: Draft, out: Path, folder: Path) -> list[str]:
     return lines
 
 
-def _stem(address: str) -> str:
-    name = Path(address.split("?")[0].split("*")[0]).name or "params"
-    return name.split(".")[0] or "params"
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="churn init")
     parser.add_argument("what", nargs="+")
     parser.add_argument("--folder", default=os.getcwd())
-    parser.add_argument("--out")
+    parser.add_argument("--out", required=True)
     parser.add_argument("--force", action="store_true")
     parser.add_argument("--label")
     parser.add_argument("--id")

@@ -1,19 +1,27 @@
-"""What the texts of one column show: its type, how missing values are written, its spellings, its range."""
+"""What the texts of one column show: its type, how missing values are written, its spellings, its range.
+
+Types, decimal signs and formats of dates are those that the stages would infer themselves (`stagekit.complete_columns`);
+here is added what takes a guess: texts such as `No` for an end date, codes among numbers, days that may be months.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import pandas as pd
 
 from draft import dates, numbers, words
-from draft.numbers import Decimal
+from params import Column
+from stagekit import complete_columns, parse_column
 
 MOST_LISTED = 20  # values of a category that are listed
 _LONGEST_LIST = 200  # characters
-_MOST_LOOKED_AT = 200_000  # rows
+_MOST_LOOKED_AT = 100_000  # rows
+_BETWEEN_WORDS = re.compile(r"(?<=[^\W\d])[\s_-]+(?=[^\W\d])")
+_MOST_STRANGERS = 3  # different texts that may stand for `none` in a column of numbers or dates
 
 
 @dataclass
@@ -28,7 +36,6 @@ class Seen:
         counts: the number of rows with each text, the most frequent first; without blanks and `none`.
         none: texts that mean that there is no value.
         codes: other spellings -> the most frequent one.
-        swapped: a format with day and month the other way round that would read all its dates too.
         unreadable: texts that are not of the type, and in how many rows they stand.
         remarks: what an analyst should know of it.
     """
@@ -41,8 +48,7 @@ class Seen:
     none: list[str] = field(default_factory=list)
     codes: dict[str, str] = field(default_factory=dict)
     format: str = dates.ISO
-    decimal: Decimal = "."
-    swapped: str | None = None
+    decimal: Literal[".", ","] = "."
     unreadable: list[str] = field(default_factory=list)
     unreadable_rows: int = 0
     remarks: list[str] = field(default_factory=list)
@@ -85,103 +91,123 @@ class Seen:
         """Whether it is a column of whole numbers, or of texts, so that it could name something."""
         if self.type == "date" or not len(self.counts):
             return False
-        return self.type == "category" or bool(self.numbers.mod(1).eq(0).all())
+        return self.type == "category" or bool(self.values.mod(1).eq(0).all())
 
     @property
-    def numbers(self) -> pd.Series[Any]:
-        """The different values of a number, one an entry of `counts`."""
-        return numbers.parse_numbers(pd.Series(self.counts.index, dtype="str"), self.decimal)
+    def values(self) -> pd.Series[Any]:
+        """The different values in their type, one an entry of `counts`."""
+        return self.parse(pd.Series(self.counts.index, dtype="str"))
 
     @property
-    def days(self) -> pd.Series[Any]:
-        """The different values of a date, one an entry of `counts`."""
-        return dates.parse_dates(pd.Series(self.counts.index, dtype="str"), self.format)
+    def weighted(self) -> pd.Series[Any]:
+        """The values in their type, each as often as it stands in the column."""
+        return self.values.repeat(self.counts.to_numpy()).reset_index(drop=True)
+
+    def as_column(self) -> Column:
+        """Return what `params.yaml` needs to say for the stages to read it so."""
+        return Column(type=self.type, format=self.format, decimal=self.decimal, none=self.none, codes=self.codes)
 
     def parse(self, texts: pd.Series[Any]) -> pd.Series[Any]:
         """Give texts of this column their type; what has no value is missing."""
-        stripped = texts.astype("str").str.strip()
-        cleaned = stripped.mask(stripped.isin(["", *self.none])).replace(self.codes)
-        if self.type == "number":
-            return numbers.parse_numbers(cleaned, self.decimal)
-        return dates.parse_dates(cleaned, self.format) if self.type == "date" else cleaned
+        return parse_column(texts, self.as_column())
 
 
-def look_at(frame: pd.DataFrame, delimiter: str = ",") -> dict[str, Seen]:
+def look_at(frame: pd.DataFrame, *, has_semicolons: bool = False) -> dict[str, Seen]:
     """Describe each column of a table of texts; of a large table as many rows as are enough, from all over it."""
-    step = -(-len(frame) // _MOST_LOOKED_AT)
-    seen = {name: look_at_column(name, frame[name].iloc[::step]) for name in frame.columns}
-    _settle_decimals(seen, has_semicolons=delimiter == ";")
-    _settle_dates(seen)
-    return seen
+    drawn = frame.iloc[:: -(-len(frame) // _MOST_LOOKED_AT)] if len(frame) else frame
+    counted = {name: _count(drawn[name]) for name in drawn.columns}
+    inferred = complete_columns(drawn, {}, "")
+    odd = {name: _find_strangers(counted[name]) for name, one in inferred.items() if one.type == "category"}
+    odd = {name: texts for name, texts in odd.items() if texts}
+    if odd:  # the dates stay, for they tell the order of day and month
+        dated = [name for name, one in inferred.items() if one.type == "date"]
+        signs = {one.decimal for one in inferred.values() if one.type == "number"}
+        masked = pd.DataFrame({name: drawn[name].where(~drawn[name].str.strip().isin(odd[name])) for name in odd})
+        again = complete_columns(masked.join(drawn[dated]), {}, "", signs.pop() if len(signs) == 1 else None)
+        inferred |= {name: again[name] for name in odd if again[name].type != "category" or again[name].description}
+    is_continental = has_semicolons or any(one.decimal == "," for one in inferred.values())
+    return {
+        name: _describe(name, counted[name], len(drawn), one, odd.get(name, []), is_continental)
+        for name, one in inferred.items()
+    }
 
 
-def look_at_column(name: str, texts: pd.Series[Any]) -> Seen:
-    """Describe one column of texts."""
+def _count(texts: pd.Series[Any]) -> pd.Series[Any]:
+    """Count the rows of each text, blanks aside, the most frequent first."""
     counts = texts.astype("str").str.strip().value_counts()
-    counts = counts[counts.index != ""].sort_index(kind="stable").sort_values(ascending=False, kind="stable")
-    seen = Seen(name, "category", len(texts), len(texts) - int(counts.sum()), counts)
+    return counts[counts.index != ""].sort_index(kind="stable").sort_values(ascending=False, kind="stable")
+
+
+def _find_strangers(counts: pd.Series[Any]) -> list[str]:
+    """Return texts without a digit, or of the year 9999, that may stand for `none` among numbers or dates."""
+    texts = pd.Series(counts.index, dtype="str")
+    strange = texts[~texts.str.contains(r"\d", regex=True)]
+    if len(strange) == len(texts) or len(strange) > 50:
+        return []
+    missing = [text for text in strange if _means_none(text)]
+    others = [text for text in strange if text not in missing]
+    frequent = [text for text in others if counts[text] > 1 and counts[text] >= 0.005 * counts.sum()]
+    return missing + (frequent if len(frequent) <= _MOST_STRANGERS else [])
+
+
+def _means_none(text: str) -> bool:
+    return words.means_missing(text) or words.without_accents(text) in words.ALSO_MISSING_AMONG_NUMBERS
+
+
+def _describe(
+    name: str, counts: pd.Series[Any], rows: int, inferred: Column, strangers: list[str], is_continental: bool
+) -> Seen:
+    seen = Seen(name, "category", rows, rows - int(counts.sum()), counts)
     if counts.empty:
         return seen
-    for read in (_as_date, _as_number):
-        if read(seen):
-            return seen
-    _as_category(seen)
+    if inferred.type == "category" and inferred.description:
+        inferred = _settle_swapped(seen, strangers, is_continental) or inferred
+    if inferred.type not in ("number", "date") or (inferred.type == "number" and _is_code(seen, inferred)):
+        _read_category(seen)
+        return seen
+    seen.type, seen.decimal, seen.format = inferred.type, inferred.decimal, inferred.format
+    _set_none(seen, strangers)
+    if seen.type == "number":
+        _find_stand_ins(seen)
     return seen
 
 
-def _as_date(seen: Seen) -> bool:
-    different = pd.Series(seen.counts.index, dtype="str")
-    named_so = bool(words.DAY.search(seen.words) or words.END.search(seen.words) or words.BEGIN.search(seen.words))
-    found = dates.find_format(different, named_so)
+def _settle_swapped(seen: Seen, strangers: list[str], is_continental: bool) -> Column | None:
+    """Choose whether the day or the month comes first."""
+    texts = pd.Series(seen.counts.index, dtype="str")
+    found = dates.find_swapped(texts[~texts.isin(strangers)], is_continental=is_continental)
     if found is None:
+        return None
+    if not found.is_sure:
+        seen.remarks.append(f"day and month may be swapped: {found.other} would read it too")
+    return Column(type="date", format=found.format)
+
+
+def _is_code(seen: Seen, inferred: Column) -> bool:
+    """Whether numbers are the numbers of something, or just two: no measure."""
+    if seen.distinct - sum(map(_means_none, seen.counts.index)) <= 2:
+        return True
+    if not words.CODE.search(seen.words) or words.COUNTED.search(seen.words):
         return False
-    if not _part_unreadable(seen, found.unreadable, fewest=1):
-        return False
-    seen.type, seen.format, seen.swapped = "date", found.format, found.other
-    return True
+    values = parse_column(pd.Series(seen.counts.index, dtype="str"), inferred).dropna()
+    return bool(values.mod(1).eq(0).all())
 
 
-def _as_number(seen: Seen) -> bool:
-    different = pd.Series(seen.counts.index, dtype="str")
-    decimal, _ = numbers.find_decimal(different)
-    readable = numbers.is_number(different, decimal)
-    if readable.sum() < 1 or _is_code(different[readable]):
-        return False
-    if not _part_unreadable(seen, list(different[~readable]), also=words.ALSO_MISSING_AMONG_NUMBERS):
-        return False
-    is_code = words.CODE.search(seen.words) and not words.COUNTED.search(seen.words)
-    if len(seen.counts) <= 2 or (is_code and bool(seen.numbers.mod(1).eq(0).all())):
-        return False  # two values, or the numbers of something, are no measure
-    seen.type, seen.decimal = "number", decimal
-    _find_stand_ins(seen)
-    return True
-
-
-def _is_code(texts: pd.Series[Any]) -> bool:
-    """Whether numbers are codes: with leading zeros, or with more digits than a number keeps."""
-    return bool(texts.str.match(r"^0\d+$").any() or texts.str.match(r"^\d{16,}$").any())
-
-
-def _part_unreadable(
-    seen: Seen, unreadable: list[str], also: frozenset[str] = frozenset(), fewest: int = 10
-) -> bool:
-    """Tell texts that mean `none` from others that are not of the type; false if there are too many of those."""
-    none = [text for text in unreadable if words.means_missing(text) or words.without_accents(text) in also]
-    others = [text for text in unreadable if text not in none]
-    rows = int(seen.counts.sum())
-    readable = len(seen.counts) - len(unreadable)
-    frequent = [text for text in others if seen.counts[text] > 1 and seen.counts[text] >= 0.005 * rows]
-    if len(others) == len(frequent) <= 3 and readable > max(fewest, len(frequent)):
-        none, others = none + frequent, []  # such as `No` for the end date of those who are still there
-    if int(seen.counts[others].sum()) > 0.03 * rows or readable < 1:
-        return False
-    seen.none, seen.unreadable, seen.unreadable_rows = sorted(none), others, int(seen.counts[others].sum())
+def _set_none(seen: Seen, strangers: list[str]) -> None:
+    """Take texts that are not of the type for `none` where that is clear, and count the others."""
+    values = seen.values
+    unread = [text for text, value in zip(seen.counts.index, values, strict=True) if pd.isna(value)]
+    none = [text for text in unread if text in strangers or _means_none(text) or dates.is_senseless(text)]
+    if seen.type == "date":
+        none += [text for text in seen.counts.index if text not in unread and dates.is_senseless(text)]
+    others = [text for text in unread if text not in none]
+    seen.none = sorted(none)
     _set_missing(seen, none)
+    seen.unreadable, seen.unreadable_rows = others, int(seen.counts[others].sum())
     seen.counts = seen.counts.drop(others)
     if others:
         shown = ", ".join(map(repr, others[:3])) + (" …" if len(others) > 3 else "")
         seen.remarks.append(f"cannot be read: {shown}")
-    return True
 
 
 def _set_missing(seen: Seen, none: list[str]) -> None:
@@ -191,12 +217,12 @@ def _set_missing(seen: Seen, none: list[str]) -> None:
 
 def _find_stand_ins(seen: Seen) -> None:
     """Notice numbers that stand for `unknown`; act on them only where it is certain."""
-    weighted = pd.Series(seen.numbers.repeat(seen.counts.to_numpy()).to_numpy())
+    weighted = seen.weighted
     found = numbers.find_stand_in(weighted)
     if found:
         value, times, is_sure = found
         if is_sure:
-            spelled = numbers.spelled(seen.counts.index, value, seen.decimal)
+            spelled = list(seen.counts.index[seen.values == value])
             seen.none = sorted({*seen.none, *spelled})
             _set_missing(seen, spelled)
             seen.remarks.append(f"{numbers.show(value)} stands far from all others ({times:,} rows): taken for missing")
@@ -206,7 +232,7 @@ def _find_stand_ins(seen: Seen) -> None:
         seen.remarks.append(f"may 0 mean missing? ({zeros:,} rows; the next is {numbers.show(weighted[weighted > 0].min())})")
 
 
-def _as_category(seen: Seen) -> None:
+def _read_category(seen: Seen) -> None:
     none = [text for text in seen.counts.index if words.means_missing(text)]
     others = [text for text in seen.counts.index if text not in none]
     if others and max(map(len, others)) <= 2 and "NA" in none:  # a code, such as that of a country, among others
@@ -217,36 +243,22 @@ def _as_category(seen: Seen) -> None:
     _set_missing(seen, none)
     if seen.distinct <= 10 * MOST_LISTED:
         seen.codes = find_spellings(dict(seen.counts))
+        seen.remarks += [f"may {one} and {other} be the same?" for one, other in find_abbreviations(seen.texts)]
 
 
 def find_spellings(counts: Mapping[str, int]) -> dict[str, str]:
-    """Return other spellings of a value -> the most frequent one: other cases, spaces, hyphens, accents."""
+    """Return other spellings of a value -> the most frequent one: other cases, accents, spaces or hyphens in words."""
     usual: dict[str, str] = {}
     codes: dict[str, str] = {}
     for text in counts:  # the most frequent first
-        key = "".join(character for character in words.without_accents(text) if character.isalnum()) or text
-        if usual.setdefault(key, text) != text:
+        key = _BETWEEN_WORDS.sub("", words.without_accents(text))
+        is_letter = len(text) == 1 and len(counts) > 4  # `a` and `A` may be two codes
+        if any(character.isalpha() for character in text) and not is_letter and usual.setdefault(key, text) != text:
             codes[text] = usual[key]
     return codes
 
 
-def _settle_decimals(seen: Mapping[str, Seen], *, has_semicolons: bool) -> None:
-    """Read `1,234` like the numbers of the other columns, where it may be both."""
-    texts = {one.name: pd.Series(one.counts.index, dtype="str") for one in seen.values() if one.type == "number"}
-    judged = {name: numbers.find_decimal(column) for name, column in texts.items()}
-    has_comma = any(sign == "," for sign, _ in judged.values())
-    has_point = any(is_sure and texts[name].str.contains(".", regex=False).any() for name, (_, is_sure) in judged.items())
-    for name, (_, is_sure) in judged.items():
-        if not is_sure and (has_comma or (has_semicolons and not has_point)) and numbers.could_be_comma(texts[name]):
-            seen[name].decimal = ","
-            seen[name].remarks.append("may the comma group digits? It is taken for the decimal sign")
-
-
-def _settle_dates(seen: Mapping[str, Seen]) -> None:
-    """Read day and month in the order that the other dates of the table show."""
-    certain = {one.format for one in seen.values() if one.type == "date" and not one.swapped}
-    for one in (one for one in seen.values() if one.swapped):
-        if one.swapped in certain and one.format not in certain:
-            one.format = one.swapped
-        elif one.format not in certain:
-            one.remarks.append(f"day and month may be swapped: {one.swapped} would read it too")
+def find_abbreviations(texts: Sequence[str]) -> list[tuple[str, str]]:
+    """Return pairs of values of which one consists of the first letters of the other: `COD` and `Cash on Delivery`."""
+    initials = {"".join(word[0] for word in text.split()).casefold(): text for text in texts if " " in text}
+    return [(text, initials[text.casefold()]) for text in texts if " " not in text and text.casefold() in initials]

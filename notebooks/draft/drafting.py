@@ -225,7 +225,7 @@ def _last_days(draft: Draft, ends: Ends | None) -> list[pd.Timestamp]:
         for seen in table.columns.values():
             is_end = words.END.search(seen.words) or words.PLANNED.search(seen.words)
             if seen.type == "date" and seen.filled and not (is_end or (ends and seen.name in (ends.end, ends.begin))):
-                weighted = seen.days.repeat(seen.counts.to_numpy()).dropna()
+                weighted = seen.weighted.dropna()
                 found.append(weighted.quantile(0.999, interpolation="lower") if len(weighted) else pd.NaT)
     return [day.normalize() for day in found if pd.notna(day)]
 
@@ -272,20 +272,30 @@ def _find_time(table: Table) -> str | None:
 def _suspect(draft: Draft) -> None:
     """Mark what must not become a feature, and find the settings that the data needs."""
     ids = {table.name: draft.id_of(table) or "" for table in draft.tables}
-    _mark(draft, mark_useless(draft.tables, ids))
-    if draft.answer:  # it cannot be useless
-        draft.marks.pop((draft.answer.table, draft.answer.column), None)
+    answers = _answer_places(draft)
+    _mark(draft, [mark for mark in mark_useless(draft.tables, ids) if mark.place not in answers])
+    if draft.ends:
+        told = "tells who has left by today, not on the as-of day"
+        states = find_answers(draft.tables)
+        _mark(draft, [Mark((one.table, one.column), told, is_out=True, is_leak=True) for one in states])
     drawn = draw_population(draft.tables, draft.keys, draft.answer, draft.ends, draft.horizon)
     draft.population = drawn
     if drawn is None or drawn.churned.nunique() < 2:
         return
     gate = default("transformation", "max_single_feature_auc", 0.87)
-    _mark(draft, mark_leaks(draft.tables, drawn, draft.answer, gate))
+    _mark(draft, [mark for mark in mark_leaks(draft.tables, drawn, gate) if mark.place not in answers])
     _mark(draft, mark_pairs(draft.tables, drawn, _features(draft, drawn), gate))
     draft.settings += find_settings(draft.tables, draft.keys, draft.answer, drawn.all, drawn.all_churned)
     kept = _features(draft, drawn)
     if kept:
         draft.settings += find_leak_settings(_strongest(drawn, kept), *measure_together(drawn, kept))
+
+
+def _answer_places(draft: Draft) -> set[tuple[str, str]]:
+    """Return the columns that the answer comes from."""
+    if draft.answer:
+        return {(draft.answer.table, draft.answer.column)}
+    return {(draft.ends.table, name) for name in (draft.ends.end, draft.ends.begin) if name} if draft.ends else set()
 
 
 def _mark(draft: Draft, marks: Iterable[Mark]) -> None:
@@ -297,7 +307,7 @@ def _mark(draft: Draft, marks: Iterable[Mark]) -> None:
 
 def _features(draft: Draft, drawn: Population) -> list[tuple[str, str]]:
     """Return the columns that become features: no ids, dates, answers, and none that is marked."""
-    answers = {(draft.answer.table, draft.answer.column)} if draft.answer else set()
+    answers = _answer_places(draft)
     out = {place for place, marks in draft.marks.items() if any(mark.is_out for mark in marks)}
     ids = {(table.name, draft.id_of(table)) for table in draft.tables}
     most = int(default("transformation", "max_categories", 100))

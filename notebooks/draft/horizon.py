@@ -11,13 +11,17 @@ import pandas as pd
 
 from draft import words
 from draft.columns import Seen
+from draft.inputs import DraftError
+from draft.labels import find_answers
 from draft.reading import Table
 
 _LENGTHS = (90, 180, 365, 30)  # days of a horizon, in the order in which they are tried
 _MONTHS = {90: 3, 180: 6, 365: 12, 30: 1}
 _WINDOW = 130  # days; if all ends lie within so many, earlier ones were not delivered
 _FEWEST = 100  # customers who churn, and who stay, for a horizon to be long enough
-_PLANNED = 31  # days that an end may lie beyond all else that is known
+_AHEAD = 31  # days that an end may lie beyond all else that is known
+_FAR_AHEAD = 200  # days beyond which it must have been planned
+_MOST_AHEAD = 0.25  # share of ends that may lie there by chance
 
 
 @dataclass(frozen=True)
@@ -93,12 +97,14 @@ def choose_horizon(table: Table, ends: Ends, others: Sequence[pd.Timestamp], wis
     """
     end = table.columns[ends.end].parse(table.frame[ends.end])
     begin = table.columns[ends.begin].parse(table.frame[ends.begin]) if ends.begin else None
-    last = _last_day(end, begin, others)
+    last = _last_day(table, end, begin, others)
     known = end[end <= last]
     first = known.min()
     if wish:
-        days = min((last - pd.Timestamp(wish)).days, 92)
-        return _count(end, begin, pd.Timestamp(wish), max(days, 1), "the day is that of --as-of")
+        days = min((last - pd.Timestamp(wish)).days, 90)
+        if days < 1:
+            raise DraftError(f"--as-of {wish}: the data ends on {last:%Y-%m-%d}, so nothing is known of the days after it")
+        return _count(end, begin, pd.Timestamp(wish), days, "as --as-of says")
     if (last - first).days <= _WINDOW:
         why = f"all ends lie from {first:%Y-%m-%d} to {last:%Y-%m-%d}: earlier ones are not in the data"
         return _count(end, begin, first, max((last - first).days, 1), why)
@@ -113,14 +119,25 @@ def choose_horizon(table: Table, ends: Ends, others: Sequence[pd.Timestamp], wis
     return enough[0] if enough else max(tried, key=lambda one: min(one.churned, one.customers - one.churned))
 
 
-def _last_day(end: pd.Series[Any], begin: pd.Series[Any] | None, others: Sequence[pd.Timestamp]) -> pd.Timestamp:
+def _last_day(
+    table: Table, end: pd.Series[Any], begin: pd.Series[Any] | None, others: Sequence[pd.Timestamp]
+) -> pd.Timestamp:
     """Return the last day that the data knows of: the last end, but for ends that are only planned."""
-    known = [*others, *([begin.max()] if begin is not None else [])]
-    known = [day for day in known if pd.notna(day)]
-    last = end.max()
-    if known and (end > max(known) + pd.Timedelta(days=_PLANNED)).sum() > 0.02 * end.notna().sum():
-        return max(known)
-    return last
+    known = [day for day in [*others, *([begin.max()] if begin is not None else [])] if pd.notna(day)]
+    if not known:
+        return end.max()
+    ahead = end > max(known) + pd.Timedelta(days=_AHEAD)
+    return max(known) if ahead.any() and _are_planned(table, end, ahead, max(known)) else end.max()
+
+
+def _are_planned(table: Table, end: pd.Series[Any], ahead: pd.Series[bool], last: pd.Timestamp) -> bool:
+    """Whether ends beyond all else that is known are planned: customers who have one are still there, or they are many."""
+    for answer in find_answers([table]):
+        seen = table.columns[answer.column]
+        status = seen.parse(table.frame[answer.column])[ahead]
+        return bool((~status.isin([answer.positive, *answer.same])).mean() > 0.5)
+    share = ahead.sum() / max(int(end.notna().sum()), 1)
+    return bool(share > _MOST_AHEAD or (end.max() - last).days > _FAR_AHEAD)
 
 
 def _count(

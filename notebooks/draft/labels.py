@@ -124,6 +124,7 @@ def _rate_name(name: str) -> float:
         return 0
     if match := words.LEAVING.search(name):
         others = [word for word in name.split() if word not in words.NEUTRAL and not words.LEAVING.search(word)]
+        others += words.COUNTING.findall(name)
         base = 4.0 if match[0] in ("churn", "attrit") else 3.0
         return max(base - 0.6 * len(others), 1.0)
     if words.WEAK_LABEL.fullmatch(name):

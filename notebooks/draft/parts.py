@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import os
 import re
 from collections.abc import Sequence
@@ -16,20 +15,25 @@ from draft.columns import look_at
 from draft.labels import is_named_so
 from draft.reading import Table, name_source
 from draft.words import means_missing
+from params import FileSource, find_files
 
 _REPEATED = 0.9  # share of one part's rows that another has: it is a copy
 # A day or a month in the name of a file, and the format of what the expression's group finds.
 _PERIODS = (
-    (r"((?:19|20)\d{2}-\d{2}-\d{2})", "%Y-%m-%d"),
-    (r"((?:19|20)\d{2}_\d{2}_\d{2})", "%Y_%m_%d"),
-    (r"((?:19|20)\d{6})", "%Y%m%d"),
-    (r"((?:19|20)\d{2}-\d{2})", "%Y-%m"),
-    (r"((?:19|20)\d{2}_\d{2})", "%Y_%m"),
-    (r"((?:19|20)\d{4})", "%Y%m"),
-    (r"(\d{2}-(?:19|20)\d{2})", "%m-%Y"),
-    (r"(\d{2}_(?:19|20)\d{2})", "%m_%Y"),
-    (r"([A-Za-z]{3}[-_]?(?:19|20)\d{2})", "%b%Y"),
+    (r"(\d{4}-\d{2}-\d{2})", "%Y-%m-%d"),
+    (r"(\d{4}_\d{2}_\d{2})", "%Y_%m_%d"),
+    (r"(\d{8})", "%Y%m%d"),
+    (r"(\d{4}-\d{2})", "%Y-%m"),
+    (r"(\d{4}_\d{2})", "%Y_%m"),
+    (r"(\d{6})", "%Y%m"),
+    (r"(\d{2}-\d{4})", "%m-%Y"),
+    (r"(\d{2}_\d{4})", "%m_%Y"),
+    (r"([A-Za-z]{3}\d{4})", "%b%Y"),
+    (r"([A-Za-z]{3}_\d{4})", "%b_%Y"),
+    (r"([A-Za-z]{3}-\d{4})", "%b-%Y"),
+    (r"(\d{4}_[A-Za-z]{3})", "%Y_%b"),
 )
+_FIRST_YEAR, _LAST_YEAR = 1980, 2100
 
 
 @dataclass(frozen=True)
@@ -145,8 +149,8 @@ def _address(parts: Sequence[Table], root: Path | None) -> str | list[str]:
     before, after = os.path.commonprefix(names), os.path.commonprefix([name[::-1] for name in names])[::-1]
     if root is None or "/" in after or "://" in before:
         return names
-    pattern = f"{before.rstrip('0123456789-_')}*{after.lstrip('0123456789-_')}"
-    matched = {os.path.abspath(name) for name in glob.glob(str(root / pattern))}
+    pattern = f"{before.rstrip('0123456789-')}*{after.lstrip('0123456789-')}"
+    matched = {os.path.abspath(name) for name in find_files(FileSource(file=pattern), root)}
     return pattern if matched == {os.path.abspath(root / name) for name in names} else names
 
 
@@ -154,15 +158,16 @@ def find_period(parts: Sequence[Table]) -> Period | None:
     """Return the day or month that stands in the name of each part, if it is another in each."""
     names = [PurePosixPath(str(part.facts["file"])).name for part in parts]
     for pattern, format_ in _PERIODS:
-        found = [re.search(rf"(?<!\d){pattern}(?!\d)", name) for name in names]
+        found = [re.search(pattern, name) for name in names]
         days = [match[1] for match in found if match]
         if len(set(days)) < len(names):
             continue
-        if pd.to_datetime(pd.Series(days), format=format_, errors="coerce").notna().all():
+        years = pd.to_datetime(pd.Series(days), format=format_, errors="coerce").dt.year
+        if years.between(_FIRST_YEAR, _LAST_YEAR).all():
             taken = {name.casefold() for part in parts for name in part.frame.columns}
             likely = ("snapshot" if "%d" in format_ else "month", "snapshot_day", "day_of_part")
             column = next(name for name in likely if name not in taken)
-            return Period(column, rf"(?<!\d){pattern}(?!\d)", format_)
+            return Period(column, pattern, format_)
     return None
 
 
@@ -178,11 +183,11 @@ def _common_name(parts: Sequence[Table]) -> str:
     for name in names[1:]:
         while not name.startswith(prefix):
             prefix = prefix[:-1]
-    name = re.sub(r"(?:_?\d*|_(?:part|month|train|test))$", "", prefix).strip("_")
+    name = re.sub(r"(?:_?\d+|_(?:part|month|train|test))*_?$", "", prefix).strip("_")
     return name_source(name) if len(name) >= 3 else "customers"
 
 
 def look_at_tables(tables: Sequence[Table]) -> None:
     """Describe the columns of all tables."""
     for table in tables:
-        table.columns = look_at(table.frame, str(table.facts.get("delimiter", ",")))
+        table.columns = look_at(table.frame, has_semicolons=table.facts.get("delimiter") == ";")

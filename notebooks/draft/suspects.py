@@ -13,7 +13,6 @@ import pandas as pd
 import leakage
 from draft import words
 from draft.columns import Seen
-from draft.labels import Answer
 from draft.population import Place, Population, as_columns, seen_at
 from draft.reading import Table
 
@@ -54,7 +53,7 @@ def _why_useless(table: Table, seen: Seen) -> str | None:
     if not seen.filled or not seen.distinct:
         return "empty"
     if seen.distinct == 1 and not seen.missing:
-        return "the same value in all rows"
+        return f"the same value in all rows, {seen.counts.index[0]!r}"
     if _is_row_number(table, seen):
         return "counts the rows"
     share, name = seen.distinct / seen.filled, seen.words
@@ -77,20 +76,17 @@ def _is_row_number(table: Table, seen: Seen) -> bool:
     )
 
 
-def mark_leaks(tables: Sequence[Table], drawn: Population, answer: Answer | None, gate: float) -> list[Mark]:
+def mark_leaks(tables: Sequence[Table], drawn: Population, gate: float) -> list[Mark]:
     """Mark the columns that tell the answer too well alone, by their values or by being missing.
 
     Args:
         tables: all tables.
         drawn: the customers.
-        answer: the label, where it is a column.
         gate: the AUC above which the run would stop.
     """
     found = []
     for place in drawn.values.columns:
         seen = seen_at(tables, place)
-        if answer and place == (answer.table, answer.column):
-            continue
         values = drawn.values[place]
         if values.nunique(dropna=False) < 2:
             continue

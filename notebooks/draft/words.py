@@ -22,12 +22,15 @@ STAYING = re.compile(
     r"|\brenew|\bopen\b|\bremain|bestandskund|\bbestehend|geblieben|\bbleibt?\b|fidel|vigente|en cours|laufend|\bkept\b"
     r"|\bstill\b|\bpresent\b|reste\b|permane|\baktywn|\baktual|\bactueel|\bbestaand"
 )
-# What makes a name with a word of leaving something else than the answer itself.
+# What makes a name with a word of leaving something else than the answer itself, whatever its values...
 SPOILING = re.compile(
-    r"reason|grund|motif|motiv|causa|cause|score|date|datum|fecha|\bdata\b|category|kategor|categor|month|monat|\bmois\b"
-    r"|\bmes\b|\bmese\b|prob|predict|pred\b|risk|risiko|risque|riesgo|rischio|rate|rata\b|count|number|anzahl|nombre"
-    r"|numero|days|tage|jours|dias|giorni|time|zeit|likelihood|propensity|classifier|comment|note|fee|fees|amount|policy"
-    r"|ratio|calls?\b|orders?\b|items?\b|offers?\b|discount"
+    r"reason|grund\b|motif|motiv|causa|cause|score|prob|predict|\bpred\b|risk|risiko|risque|riesgo|rischio|\brate\b|\brata\b"
+    r"|likelihood|propensity|classifier|comment|category|kategor|categor|policy|offers?\b|discount|\bfees?\b"
+)
+# ...and what makes it so unless the values are two answers: `churn_next_month` is one.
+COUNTING = re.compile(
+    r"date|datum|fecha|\bdata\b|month|monat|\bmois\b|\bmes\b|\bmese\b|count|number|anzahl|nombre|numero|days|tage\b|jours"
+    r"|dias\b|giorni|time|zeit|amount|ratio|calls?\b|orders?\b|items?\b|note\b|previous|past|before|vorher"
 )
 WEAK_LABEL = re.compile(r"^(?:target|label|class|klasse|classe|clase|y|outcome|response|result|answer|ziel|cible)$")
 STATUS = re.compile(r"status|statut|\bstato\b|estado|situac|situation|\bstate\b|zustand|stav\b")

@@ -19,8 +19,9 @@ from draft.labels import Answer
 from draft.numbers import show
 from draft.reading import Table
 from draft.suspects import Mark
+from draft.thresholds import default
 
-_WIDTH = 116
+MOST_LEVELS = int(default("transformation", "max_categories", 100))
 
 
 def write_params(draft: Draft) -> str:
@@ -124,7 +125,7 @@ def describe_column(draft: Draft, table: Table, seen: Seen, marks: Sequence[Mark
     if seen.type == "number":
         facts["type"] = "number"
         facts |= {"decimal": seen.decimal} if seen.decimal != "." else {}
-        if words.COUNTED.search(seen.words) and seen.filled and seen.numbers.min() >= 0:
+        if words.COUNTED.search(seen.words) and seen.filled and seen.values.min() >= 0:
             facts["min"] = 0
     elif seen.type == "date":
         facts["type"] = "date"
@@ -146,7 +147,7 @@ def describe_column(draft: Draft, table: Table, seen: Seen, marks: Sequence[Mark
 def _remarks(draft: Draft, table: Table, seen: Seen, marks: Sequence[Mark]) -> list[str]:
     remarks = [mark.why for mark in marks]
     if draft.id_of(table) != seen.name:
-        remarks += [describe_seen(seen)] if seen.filled else []
+        remarks += [describe_seen(seen)] if seen.filled and seen.distinct > 1 else []
         if seen.missing:
             remarks.append(f"{seen.missing_share:.1%} missing" if seen.missing_share >= 0.0005 else f"{seen.missing} missing")
     return [*remarks, *seen.remarks]
@@ -155,14 +156,15 @@ def _remarks(draft: Draft, table: Table, seen: Seen, marks: Sequence[Mark]) -> l
 def describe_seen(seen: Seen) -> str:
     """Say what was seen of the values of a column."""
     if seen.type == "number":
-        values = seen.numbers
+        values = seen.values
         return f"{show(values.min())} to {show(values.max())}" + (f", {seen.distinct:,} values" if seen.distinct > 2 else "")
     if seen.type == "date":
-        days = seen.days
+        days = seen.values
         return f"{days.min():%Y-%m-%d} to {days.max():%Y-%m-%d}"
     if seen.is_listed:
         return labels.describe_values(seen)
-    return f"{seen.distinct:,} values, such as {', '.join(map(_short, seen.counts.index[:3]))}"
+    many = f", more than {MOST_LEVELS} of which transformation makes no feature" if seen.distinct > MOST_LEVELS else ""
+    return f"{seen.distinct:,} values{many}, such as {', '.join(map(_short, seen.counts.index[:3]))}"
 
 
 def _short(text: str) -> str:
@@ -171,7 +173,7 @@ def _short(text: str) -> str:
 
 def _write_features(draft: Draft) -> Iterator[str]:
     numbers = [seen.name for seen in draft.first.columns.values() if seen.type == "number"]
-    numbers = [name for name in numbers if not any(mark.is_out for mark in draft.marks.get((draft.first.name, name), []))]
+    numbers = [name for name in numbers if name != draft.id_of(draft.first) and not any(mark.is_out for mark in draft.marks.get((draft.first.name, name), []))]
     plain = [name for name in numbers if name.isidentifier()]
     if len(plain) > 1:
         yield ""

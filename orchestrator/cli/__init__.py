@@ -6,10 +6,13 @@ from typing import NoReturn
 
 import typer
 
+from orchestrator.cli import drafting  # noqa: F401  (each adds its commands, in the order of the help)
+
+# isort: split
 from orchestrator.cli import running
 
 # isort: split
-from orchestrator.cli import records  # noqa: F401  (each adds its commands, in the order of the help)
+from orchestrator.cli import records  # noqa: F401
 from orchestrator.cli.app import app, call, parse_settings
 
 __all__ = ["main", "parse_settings", "run_command"]
