@@ -221,7 +221,9 @@ def subscriptions(folder: Path, size: int = 3000) -> list[Path]:
     """Subscriptions over four years with begin and end dates, a status that tells today's state, and a reason."""
     made = people(size, seed=19)
     begin = pd.Timestamp("2020-01-01") + pd.to_timedelta(made.random.integers(0, 1400, size), unit="D")
-    life = pd.to_timedelta((made.random.exponential(500, size) * np.where(made.term == "month", 0.6, 1.6)).astype(int), unit="D")
+    life = pd.to_timedelta(
+        (made.random.exponential(500, size) * np.where(made.term == "month", 0.6, 1.6)).astype(int), unit="D"
+    )
     end = (begin + life).where(begin + life <= pd.Timestamp("2024-03-31"))
     frame = pd.DataFrame(
         {
@@ -264,7 +266,7 @@ def anonymous(folder: Path, size: int = 4000, columns: int = 230) -> list[Path]:
     table: dict[str, Any] = {}
     for n in range(1, columns + 1):
         missing = 0.0 if n % 10 == 0 else 0.98 if n % 3 else 0.4
-        values = made.number(0, 10**(n % 6), 3) if n <= 190 else made.choose(*[f"v{k:x}" for k in range(2 + n % 40)])
+        values = made.number(0, 10 ** (n % 6), 3) if n <= 190 else made.choose(*[f"v{k:x}" for k in range(2 + n % 40)])
         table[f"Var{n}"] = made.blank(values, missing)
     table["Var10"], table["Var20"] = made.months, made.price
     table["Var30"] = made.calls
@@ -314,7 +316,13 @@ def joined_stayed(folder: Path, size: int = 2000) -> list[Path]:
         }
     )
     zips = pd.DataFrame({"Zip Code": np.arange(90_000, 90_400), "Population": made.random.integers(11, 9000, 400)})
-    words = pd.DataFrame({"Table": "Customers", "Field": frame.columns, "Description": [f"The {n} of the customer" for n in frame.columns]})
+    words = pd.DataFrame(
+        {
+            "Table": "Customers",
+            "Field": frame.columns,
+            "Description": [f"The {n} of the customer" for n in frame.columns],
+        }
+    )
     return [
         write_csv(frame, folder / "customers.csv"),
         write_csv(zips, folder / "zipcode_population.csv"),
@@ -361,4 +369,17 @@ def json_lines(size: int = 1500) -> bytes:
     return "\n".join(json.dumps(record) for record in records).encode()
 
 
-ALL = [bank, cards, mobile_parts, french, shop, four_tables, subscriptions, monthly, anonymous, wide_text, joined_stayed, kaggle]
+ALL = [
+    bank,
+    cards,
+    mobile_parts,
+    french,
+    shop,
+    four_tables,
+    subscriptions,
+    monthly,
+    anonymous,
+    wide_text,
+    joined_stayed,
+    kaggle,
+]

@@ -64,7 +64,9 @@ def _closing(draft: Draft, out: Path, folder: Path) -> list[str]:
     if not draft.has_label:
         lines.append("No label was found. Candidates, columns with two values:")
         lines += [f"  - {line}" for line in draft.candidates[:12]] or ["  - none"]
-        lines.append("Say which one it is: --label COLUMN=VALUE, where VALUE means `has churned`; or fill in `label:` in the file.")
+        lines.append(
+            "Say which one it is: --label COLUMN=VALUE, where VALUE means `has churned`; or edit `label:` in the file."
+        )
         return lines
     flow = os.path.relpath(_PROJECT / "orchestrator" / "flow.py", folder)
     lines.append(f"Next: python {shlex.quote(Path(flow).as_posix())} --params {shlex.quote(Path(shown).as_posix())}")

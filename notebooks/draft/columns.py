@@ -1,7 +1,7 @@
 """What the texts of one column show: its type, how missing values are written, its spellings, its range.
 
-Types, decimal signs and formats of dates are those that the stages would infer themselves (`stagekit.complete_columns`);
-here is added what takes a guess: texts such as `No` for an end date, codes among numbers, days that may be months.
+Types, decimal signs and formats of dates are those that the stages would infer (`stagekit.complete_columns`); here is
+added what takes a guess: texts such as `No` for an end date, codes among numbers, days that may be months.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ MOST_LISTED = 20  # values of a category that are listed
 _LONGEST_LIST = 200  # characters
 _MOST_LOOKED_AT = 100_000  # rows
 _BETWEEN_WORDS = re.compile(r"(?<=[^\W\d])[\s_-]+(?=[^\W\d])")
+_MOST_FREQUENT = 2_000  # texts of a category that are looked at one by one
 _MOST_STRANGERS = 3  # different texts that may stand for `none` in a column of numbers or dates
 
 
@@ -101,7 +102,7 @@ class Seen:
     @property
     def weighted(self) -> pd.Series[Any]:
         """The values in their type, each as often as it stands in the column."""
-        return self.values.repeat(self.counts.to_numpy()).reset_index(drop=True)
+        return self.values.repeat(self.counts.tolist()).reset_index(drop=True)
 
     def as_column(self) -> Column:
         """Return what `params.yaml` needs to say for the stages to read it so."""
@@ -166,10 +167,18 @@ def _describe(
         _read_category(seen)
         return seen
     seen.type, seen.decimal, seen.format = inferred.type, inferred.decimal, inferred.format
+    if seen.format == "ISO8601" and _are_days(counts, strangers):
+        seen.format = dates.ISO
     _set_none(seen, strangers)
     if seen.type == "number":
         _find_stand_ins(seen)
     return seen
+
+
+def _are_days(counts: pd.Series[Any], strangers: list[str]) -> bool:
+    """Whether all dates are whole days, written in full."""
+    texts = pd.Series(counts.index, dtype="str")
+    return bool(texts[~texts.isin(strangers)].str.fullmatch(r"\d{4}-\d{2}-\d{2}").all())
 
 
 def _settle_swapped(seen: Seen, strangers: list[str], is_continental: bool) -> Column | None:
@@ -185,7 +194,7 @@ def _settle_swapped(seen: Seen, strangers: list[str], is_continental: bool) -> C
 
 def _is_code(seen: Seen, inferred: Column) -> bool:
     """Whether numbers are the numbers of something, or just two: no measure."""
-    if seen.distinct - sum(map(_means_none, seen.counts.index)) <= 2:
+    if seen.distinct < _MOST_STRANGERS + 20 and seen.distinct - sum(map(_means_none, seen.counts.index)) <= 2:
         return True
     if not words.CODE.search(seen.words) or words.COUNTED.search(seen.words):
         return False
@@ -195,11 +204,11 @@ def _is_code(seen: Seen, inferred: Column) -> bool:
 
 def _set_none(seen: Seen, strangers: list[str]) -> None:
     """Take texts that are not of the type for `none` where that is clear, and count the others."""
-    values = seen.values
-    unread = [text for text, value in zip(seen.counts.index, values, strict=True) if pd.isna(value)]
+    unread = list(seen.counts.index[seen.values.isna()])
     none = [text for text in unread if text in strangers or _means_none(text) or dates.is_senseless(text)]
     if seen.type == "date":
-        none += [text for text in seen.counts.index if text not in unread and dates.is_senseless(text)]
+        read = seen.counts.index.difference(unread)
+        none += [text for text in read if dates.is_senseless(text)]
     others = [text for text in unread if text not in none]
     seen.none = sorted(none)
     _set_missing(seen, none)
@@ -229,11 +238,13 @@ def _find_stand_ins(seen: Seen) -> None:
         else:
             seen.remarks.append(f"may {numbers.show(value)} mean missing? ({times:,} rows)")
     elif zeros := numbers.find_zeros(weighted):
-        seen.remarks.append(f"may 0 mean missing? ({zeros:,} rows; the next is {numbers.show(weighted[weighted > 0].min())})")
+        seen.remarks.append(
+            f"may 0 mean missing? ({zeros:,} rows; the next is {numbers.show(weighted[weighted > 0].min())})"
+        )
 
 
 def _read_category(seen: Seen) -> None:
-    none = [text for text in seen.counts.index if words.means_missing(text)]
+    none = [text for text in seen.counts.index[:_MOST_FREQUENT] if words.means_missing(text)]
     others = [text for text in seen.counts.index if text not in none]
     if others and max(map(len, others)) <= 2 and "NA" in none:  # a code, such as that of a country, among others
         none.remove("NA")

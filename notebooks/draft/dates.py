@@ -18,7 +18,7 @@ _YEARS = ("%Y", "%y")
 
 @dataclass(frozen=True)
 class Swapped:
-    """Two formats that read all dates of a column, the likelier first, and whether there is more than a habit for it."""
+    """Two formats that read all dates of a column, the likelier first, and whether more than a habit speaks for it."""
 
     format: str
     other: str
@@ -35,7 +35,9 @@ def find_swapped(texts: pd.Series[Any], *, is_continental: bool) -> Swapped | No
     signs = [sign for sign in "/.-" if texts.str.count(rf"\{sign}").eq(2).all()]
     for sign, year, time in itertools.product(signs, _YEARS, _TIMES):
         day_first, month_first = f"%d{sign}%m{sign}{year}{time}", f"%m{sign}%d{sign}{year}{time}"
-        read = {format_: parse_column(texts, Column(type="date", format=format_)) for format_ in (day_first, month_first)}
+        read = {
+            format_: parse_column(texts, Column(type="date", format=format_)) for format_ in (day_first, month_first)
+        }
         if all(dates.notna().all() for dates in read.values()):
             return _choose(read[day_first], read[month_first], day_first, month_first, is_continental or sign != "/")
     return None

@@ -30,7 +30,9 @@ def has_header(start: str, delimiter: str) -> bool:
     """
     rows = [row for row in csv.reader(io.StringIO(start, newline=""), delimiter=delimiter) if row]
     first, below = rows[0] if rows else [], rows[1:_LINES]
-    votes = Counter(_vote(cell.strip(), [row[i].strip() for row in below if i < len(row)]) for i, cell in enumerate(first))
+    votes = Counter(
+        _vote(cell.strip(), [row[i].strip() for row in below if i < len(row)]) for i, cell in enumerate(first)
+    )
     return votes["name"] >= votes["data"]
 
 
@@ -42,7 +44,9 @@ def _vote(cell: str, below: list[str]) -> str:
     if _is_measure(cell):
         return "data" if len(measured) > 0.5 * len(filled) else "neither"
     if len(measured) > 0.9 * len(filled):
-        return "name" if re.search(r"[^\W\d]", cell) and cell.lower() not in ("nan", "na", "null", "none") else "neither"
+        return (
+            "name" if re.search(r"[^\W\d]", cell) and cell.lower() not in ("nan", "na", "null", "none") else "neither"
+        )
     if cell in filled:
         return "data"
     return "name" if len(set(filled)) <= len(filled) / 3 else "neither"

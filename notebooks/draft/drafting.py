@@ -12,14 +12,14 @@ import pandas as pd
 
 from draft import words
 from draft.columns import Seen
-from draft.horizon import Ends, Horizon, choose_horizon, find_ends
+from draft.horizon import Ends, Horizon, choose_horizon, find_begin, find_ends
 from draft.inputs import DraftError, Input
-from draft.keys import Key, Keys, find_key_columns, find_months, join_tables
+from draft.keys import Keys, has_row_a_customer, join_tables
 from draft.labels import LIKELY, SURE, Answer, choose_answer, find_answers, find_column, list_binary
 from draft.parts import join_parts, look_at_tables
-from draft.population import Population, draw_population
-from draft.reading import Table, read_tables
-from draft.suspects import Mark, mark_leaks, mark_pairs, mark_useless, measure_together
+from draft.population import Place, Population, draw_population
+from draft.reading import Table, read_tables, rename_key
+from draft.suspects import Mark, mark_late, mark_leaks, mark_pairs, mark_useless, measure_together
 from draft.thresholds import Setting, default, find_leak_settings, find_settings
 from draft.workbooks import describe_names
 
@@ -95,16 +95,18 @@ def make_draft(inputs: list[Input], left_out: list[str], wishes: Wishes, root: P
     look_at_tables(tables)
     tables, dictionaries = _part_dictionaries(tables)
     answers = [choose_answer(tables, wishes.label)] if wishes.label and not _names_date(tables, wishes) else []
-    answers = answers or find_answers(tables)
+    of_customers = [table for table in tables if len(tables) == 1 or has_row_a_customer(table)]
+    answers = answers or find_answers(of_customers)
     if wishes.id:
         find_column(tables, wishes.id, "--id")
-    draft = _join(tables, answers, wishes)
+    draft = _join(tables, answers, find_ends(of_customers), wishes)
+    _keep_names_apart(draft, root)
     draft.name, draft.joined = _name(inputs, draft), joined
     draft.left_out = [*left_out, *unread, *parts_out, *dictionaries, *draft.left_out]
     draft.variables = sorted({variable for one in inputs for variable in one.variables})
+    _describe_joins(draft)
     _choose_label(draft, answers, wishes)
     _choose_day(draft, wishes)
-    _describe_joins(draft)
     _suspect(draft)
     return draft
 
@@ -112,7 +114,9 @@ def make_draft(inputs: list[Input], left_out: list[str], wishes: Wishes, root: P
 def _names_date(tables: Sequence[Table], wishes: Wishes) -> bool:
     """Whether `--label` names an end date."""
     named = (wishes.label or "").partition("=")[0]
-    return any(seen.type == "date" and seen.name.casefold() == named.casefold() for t in tables for seen in t.columns.values())
+    return any(
+        seen.type == "date" and seen.name.casefold() == named.casefold() for t in tables for seen in t.columns.values()
+    )
 
 
 def _part_dictionaries(tables: list[Table]) -> tuple[list[Table], list[str]]:
@@ -132,9 +136,8 @@ def _part_dictionaries(tables: list[Table]) -> tuple[list[Table], list[str]]:
     return kept or tables, told if kept else []
 
 
-def _join(tables: list[Table], answers: Sequence[Answer], wishes: Wishes) -> Draft:
+def _join(tables: list[Table], answers: Sequence[Answer], ends: Ends | None, wishes: Wishes) -> Draft:
     """Put the tables into their order, the one with a row for each customer first; leave out what does not join."""
-    ends = find_ends(tables)
     answer_in = answers[0].table if answers else ends.table if ends else None
     keys = join_tables(tables, answer_in, wishes.id)
     if keys.first is None:
@@ -150,11 +153,29 @@ def _join(tables: list[Table], answers: Sequence[Answer], wishes: Wishes) -> Dra
     return draft
 
 
+def _keep_names_apart(draft: Draft, root: Path) -> None:
+    """Give the customer id's name to the key of each table that calls something else so; leave out a file that does."""
+    first = draft.keys.first
+    for key in list(draft.keys.others):
+        table = next(table for table in draft.tables if table.name == key.table)
+        if first is None or key.column == first.column or first.column not in table.columns:
+            continue
+        if "database" in table.facts:
+            key.column = rename_key(table, key.column, first.column, root)
+        else:
+            draft.keys.others.remove(key)
+            draft.tables.remove(table)
+            draft.left_out.append(
+                f"{table.shown}: {key.column} holds the customer id, which {first.table} calls {first.column}; but its "
+                f"own column {first.column} is something else: give that another name in the file"
+            )
+
+
 def _why_no_id(table: Table, wish: str) -> str:
     _, seen = find_column([table], wish, "--id")
     return (
-        f"--id {wish}: {seen.name} does not name a customer: {seen.distinct:,} different values in {seen.filled:,} rows, "
-        "and no date column tells the rows of one customer apart"
+        f"--id {wish}: {seen.name} does not name a customer: {seen.distinct:,} different values in {seen.filled:,} "
+        "rows, and no date column tells the rows of one customer apart"
     )
 
 
@@ -169,9 +190,10 @@ def _name(inputs: Sequence[Input], draft: Draft) -> str:
 
 def _choose_label(draft: Draft, answers: Sequence[Answer], wishes: Wishes) -> None:
     """Take the likeliest answer: a column that says so, else an end date, else a column that may say so."""
-    names = {table.name for table in draft.tables}
+    of_customers = [table for table in draft.tables if not draft.joins.get(table.name, {}).get("many")]
+    names = {table.name for table in of_customers}
     usable = [one for one in answers if one.table in names]
-    ends = find_ends(draft.tables)
+    ends = find_ends(of_customers)
     if wishes.label and _names_date(draft.tables, wishes):
         ends = _wished_ends(draft.tables, wishes.label)
         usable = []
@@ -193,9 +215,7 @@ def _only_status(answer: Answer) -> bool:
 
 
 def _wished_ends(tables: Sequence[Table], wish: str) -> Ends:
-    from draft.horizon import find_begin
-
-    table, seen = find_column([t for t in tables], wish.partition("=")[0], "--label")
+    table, seen = find_column(tables, wish.partition("=")[0], "--label")
     dated = [one for one in table.columns.values() if one.type == "date" and one is not seen]
     return Ends(table.name, seen.name, find_begin(table, seen, dated), "as --label says")
 
@@ -226,8 +246,9 @@ def _last_days(draft: Draft, ends: Ends | None) -> list[pd.Timestamp]:
             is_end = words.END.search(seen.words) or words.PLANNED.search(seen.words)
             if seen.type == "date" and seen.filled and not (is_end or (ends and seen.name in (ends.end, ends.begin))):
                 weighted = seen.weighted.dropna()
-                found.append(weighted.quantile(0.999, interpolation="lower") if len(weighted) else pd.NaT)
-    return [day.normalize() for day in found if pd.notna(day)]
+                if len(weighted):
+                    found.append(pd.Timestamp(weighted.sort_values().iloc[int(0.999 * len(weighted))]).normalize())
+    return found
 
 
 def _describe_joins(draft: Draft) -> None:
@@ -265,7 +286,10 @@ def _absence(draft: Draft, table: Table) -> dict[str, Any]:
 def _find_time(table: Table) -> str | None:
     """Return the date column of a table with many rows a customer: named so, the one that tells rows apart best."""
     dated = [seen for seen in table.columns.values() if seen.type == "date" and seen.missing_share < 0.05]
-    rated = [(bool(words.DAY.search(seen.words)) and not words.PLANNED.search(seen.words), seen.distinct, seen.name) for seen in dated]
+    rated = [
+        (bool(words.DAY.search(seen.words)) and not words.PLANNED.search(seen.words), seen.distinct, seen.name)
+        for seen in dated
+    ]
     return max(rated)[2] if rated else None
 
 
@@ -283,6 +307,8 @@ def _suspect(draft: Draft) -> None:
     if drawn is None or drawn.churned.nunique() < 2:
         return
     gate = default("transformation", "max_single_feature_auc", 0.87)
+    if isinstance(draft.as_of, datetime.date):
+        _mark(draft, [mark for mark in mark_late(draft.tables, draft.as_of) if mark.place not in answers])
     _mark(draft, [mark for mark in mark_leaks(draft.tables, drawn, gate) if mark.place not in answers])
     _mark(draft, mark_pairs(draft.tables, drawn, _features(draft, drawn), gate))
     draft.settings += find_settings(draft.tables, draft.keys, draft.answer, drawn.all, drawn.all_churned)
@@ -306,17 +332,16 @@ def _mark(draft: Draft, marks: Iterable[Mark]) -> None:
 
 
 def _features(draft: Draft, drawn: Population) -> list[tuple[str, str]]:
-    """Return the columns that become features: no ids, dates, answers, and none that is marked."""
+    """Return the columns that become features (of a date the days since then): no ids, no answers, none marked."""
     answers = _answer_places(draft)
-    out = {place for place, marks in draft.marks.items() if any(mark.is_out for mark in marks)}
-    ids = {(table.name, draft.id_of(table)) for table in draft.tables}
+    out: set[Place] = {place for place, marks in draft.marks.items() if any(mark.is_out for mark in marks)}
+    ids: set[Place] = {(table.name, draft.id_of(table) or "") for table in draft.tables}
     most = int(default("transformation", "max_categories", 100))
     return [
         place
-        for place in drawn.values.columns
+        for place in drawn.places
         if place not in answers | out | ids
-        and (seen := draft.seen(*place)).type != "date"
-        and (seen.type == "number" or seen.distinct <= most)
+        and ((seen := draft.seen(*place)).type != "category" or seen.distinct <= most)
     ]
 
 
@@ -326,6 +351,3 @@ def _strongest(drawn: Population, kept: Sequence[tuple[str, str]]) -> tuple[str,
     alone = {place[1]: leakage.separate(drawn.values[place], drawn.churned) for place in kept}
     name = max(alone, key=lambda column: alone[column])
     return name, alone[name]
-
-
-__all__ = ["Draft", "Key", "Wishes", "find_key_columns", "find_months", "make_draft"]

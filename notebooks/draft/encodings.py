@@ -9,7 +9,7 @@ READ = "utf-8-sig"  # what the readers take where nothing is said: UTF-8, with o
 _MOST_WORDS = 4_000
 _WORD = re.compile(rb"[A-Za-z\x80-\xff'-]*[\x80-\xff][A-Za-z\x80-\xff'-]*")
 _UTF_8 = re.compile(rb"(?:[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3})")
-_SYMBOLS = frozenset("€£¥$°–—’‘‚“”„«»…·§²³µ×•№©®™¿¡ªº± \N{NO-BREAK SPACE}")
+_NO_LETTERS = "ªºµ"  # which Unicode counts as letters
 
 _WESTERN = [
     "àâæçéèêëîïôœùûüÿ",  # French
@@ -31,7 +31,7 @@ _CENTRAL = [
 ]
 _CYRILLIC = ["абвгдеёжзийклмнопрстуфхцчшщъыьэюя", "абвгґдеєжзиіїйклмнопрстуфхцчшщьюя"]
 _GREEK = ["αβγδεζηθικλμνξοπρσςτυφχψωάέήίόύώϊϋΐΰ"]
-_TURKISH = ["çğıiöşüâîû"]
+_TURKISH = ["çği\u0131öşüâîû"]
 # The first of equals is taken, so the likeliest come first.
 _LANGUAGES = {
     "cp1252": _WESTERN,
@@ -100,14 +100,14 @@ def _score(words: list[bytes], encoding: str, languages: list[str]) -> float:
     """Return the share of the letters beyond ASCII that one language has, less what no language writes."""
     text = " ".join(word.decode(encoding, "replace") for word in words)
     beyond = [character for character in text if ord(character) > 127]
-    letters = [character for character in beyond if character not in _SYMBOLS]
+    letters = [character for character in beyond if character.isalpha() and character not in _NO_LETTERS]
     spelled = max(sum(letter.lower()[0] in alphabet for letter in letters) for alphabet in languages)
     spelled += len(beyond) - len(letters)
     return (spelled - _count_odd(text)) / max(len(beyond), 1)
 
 
 def _count_odd(text: str) -> int:
-    """Count what a wrong encoding makes of words: capitals behind small letters, signs and foreign letters among them."""
+    """Count what a wrong encoding makes of words: capitals behind small letters, signs and foreign letters in them."""
     return sum(
         (before.islower() and after.isupper() and max(before, after) > "\x7f")
         or (_is_sign(after) and before.isalpha())
@@ -118,7 +118,7 @@ def _count_odd(text: str) -> int:
 
 
 def _is_sign(character: str) -> bool:
-    return character > "\x7f" and not character.isalnum() and character not in "’–"
+    return character > "\x7f" and not character.isalnum() and character not in "\u2013\u2019"  # a dash, an apostrophe
 
 
 def _script(letter: str) -> str:

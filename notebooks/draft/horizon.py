@@ -82,7 +82,7 @@ def find_begin(table: Table, end: Seen, dated: Sequence[Seen]) -> str | None:
         values = seen.parse(table.frame[seen.name])
         both = values.notna() & ended.notna()
         if seen.missing_share < 0.05 and both.any() and (values[both] <= ended[both]).mean() > 0.95:
-            fitting.append((bool(words.BEGIN.search(seen.words)), -values.median().value, seen.name))
+            fitting.append((bool(words.BEGIN.search(seen.words)), -pd.Timestamp(values.median()).value, seen.name))
     return max(fitting)[2] if fitting else None  # named so, the earliest
 
 
@@ -103,7 +103,9 @@ def choose_horizon(table: Table, ends: Ends, others: Sequence[pd.Timestamp], wis
     if wish:
         days = min((last - pd.Timestamp(wish)).days, 90)
         if days < 1:
-            raise DraftError(f"--as-of {wish}: the data ends on {last:%Y-%m-%d}, so nothing is known of the days after it")
+            raise DraftError(
+                f"--as-of {wish}: the data ends on {last:%Y-%m-%d}, so nothing is known of the days after it"
+            )
         return _count(end, begin, pd.Timestamp(wish), days, "as --as-of says")
     if (last - first).days <= _WINDOW:
         why = f"all ends lie from {first:%Y-%m-%d} to {last:%Y-%m-%d}: earlier ones are not in the data"
@@ -123,15 +125,17 @@ def _last_day(
     table: Table, end: pd.Series[Any], begin: pd.Series[Any] | None, others: Sequence[pd.Timestamp]
 ) -> pd.Timestamp:
     """Return the last day that the data knows of: the last end, but for ends that are only planned."""
-    known = [day for day in [*others, *([begin.max()] if begin is not None else [])] if pd.notna(day)]
+    last_begin = [] if begin is None or begin.isna().all() else [pd.Timestamp(begin.max())]
+    known = [*others, *last_begin]
     if not known:
-        return end.max()
+        return pd.Timestamp(end.max())
     ahead = end > max(known) + pd.Timedelta(days=_AHEAD)
-    return max(known) if ahead.any() and _are_planned(table, end, ahead, max(known)) else end.max()
+    is_planned = bool(ahead.any()) and _are_planned(table, end, ahead, max(known))
+    return max(known) if is_planned else pd.Timestamp(end.max())
 
 
 def _are_planned(table: Table, end: pd.Series[Any], ahead: pd.Series[bool], last: pd.Timestamp) -> bool:
-    """Whether ends beyond all else that is known are planned: customers who have one are still there, or they are many."""
+    """Whether ends beyond all else that is known are planned: those who have one are still there, or they are many."""
     for answer in find_answers([table]):
         seen = table.columns[answer.column]
         status = seen.parse(table.frame[answer.column])[ahead]
@@ -140,9 +144,7 @@ def _are_planned(table: Table, end: pd.Series[Any], ahead: pd.Series[bool], last
     return bool(share > _MOST_AHEAD or (end.max() - last).days > _FAR_AHEAD)
 
 
-def _count(
-    end: pd.Series[Any], begin: pd.Series[Any] | None, as_of: pd.Timestamp, days: int, why: str
-) -> Horizon:
+def _count(end: pd.Series[Any], begin: pd.Series[Any] | None, as_of: pd.Timestamp, days: int, why: str) -> Horizon:
     present = end.isna() | (end >= as_of)
     if begin is not None:
         present &= begin < as_of

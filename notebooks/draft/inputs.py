@@ -15,7 +15,20 @@ from urllib.parse import urlsplit
 from draft.words import plain
 from params import expand
 
-_DATA = (".csv", ".tsv", ".tab", ".txt", ".psv", ".dat", ".data", ".parquet", ".pq", ".json", ".jsonl", ".ndjson")
+_DATA: tuple[str, ...] = (
+    ".csv",
+    ".tsv",
+    ".tab",
+    ".txt",
+    ".psv",
+    ".dat",
+    ".data",
+    ".parquet",
+    ".pq",
+    ".json",
+    ".jsonl",
+    ".ndjson",
+)
 _DATA += (".xlsx", ".xlsm", ".gz", ".zip", ".sqlite", ".sqlite3", ".db")
 _SECRET_OPTION = re.compile(
     r"(?i)(?<=[?&])([^=&#]*(?:key|token|secret|passw|pwd|sig|credential|auth)[^=&#]*)=([^&#\s]+)"

@@ -50,7 +50,7 @@ class Key:
 
 @dataclass
 class Keys:
-    """The first table's key, those of the tables that are joined to it, and the tables that cannot be, with the reason."""
+    """The first table's key, those of the tables that are joined to it, and why others are not: table -> reason."""
 
     first: Key | None
     others: list[Key] = field(default_factory=list)
@@ -115,7 +115,7 @@ def find_months(table: Table, key: Key) -> str | None:
     """Return the date or period that together with the key names a row, if each customer has one row for each."""
     if key.share > 0.9:
         return None
-    named = [seen for seen in table.columns.values() if seen.type == "date" and 1 < seen.distinct]
+    named = [seen for seen in table.columns.values() if seen.type == "date" and seen.distinct > 1]
     keys = table.frame[key.column].astype("str").str.strip()
     for seen in sorted(named, key=lambda one: (not words.PERIOD.search(one.words), one.distinct)):
         # A few days that all customers share: months, quarters, or the weeks of a year.
@@ -125,6 +125,11 @@ def find_months(table: Table, key: Key) -> str | None:
         if 1 - pairs.duplicated().mean() >= 0.98:
             return seen.name
     return None
+
+
+def has_row_a_customer(table: Table) -> bool:
+    """Whether a column, alone or with a date, names each row of a table: it could hold the answer of each customer."""
+    return any(key.is_unique or find_months(table, key) for key in find_key_columns(table))
 
 
 def join_tables(tables: Sequence[Table], answer_in: str | None, wish: str | None) -> Keys:
@@ -152,7 +157,7 @@ def join_tables(tables: Sequence[Table], answer_in: str | None, wish: str | None
     table = next(table for table in tables if table.name == first.table)
     first.months = find_months(table, first)
     apart = {one.name for one in tables} - {first.table, *(key.table for key in others_found)}
-    return Keys(first, others_found, {name: f"shares no customers with {first.table}" for name in sorted(apart)})
+    return Keys(first, others_found, dict.fromkeys(sorted(apart), f"shares no customers with {first.table}"))
 
 
 def _wished(table: Table, wish: str | None) -> list[Key]:
@@ -172,21 +177,20 @@ def _best_alone(table: Table, keys: list[Key]) -> Key | None:
     return None
 
 
-def _draw(table: Table, key: Key) -> pd.Index:
-    """Draw keys by their hashes, so that another table draws the same customers."""
-    keys = keys_of(table.frame[key.column]).unique()
-    hashes = pd.util.hash_array(keys.to_numpy(dtype=object), categorize=False)
-    return pd.Index(keys), hashes  # type: ignore[return-value]
+def _draw(table: Table, key: Key) -> pd.Series[Any]:
+    """Return the different keys of a column with their hashes, by which two tables draw the same customers."""
+    keys = keys_of(table.frame[key.column]).drop_duplicates().astype(object)
+    return pd.Series(pd.util.hash_array(keys.to_numpy(), categorize=False), index=pd.Index(keys))
 
 
 def _match(other: Table, key: Key, candidates: list[Key], drawn: Any) -> tuple[float, Key] | None:
     """Return the column of another table that holds the same customers, if one does, and how much speaks for it."""
-    known, known_hashes = drawn[key.table, key.column]
+    known = drawn[key.table, key.column]
     best: tuple[float, Key] | None = None
     for one in candidates:
-        keys, hashes = drawn[one.table, one.column]
+        keys = drawn[one.table, one.column]
         limit = _limit(max(len(keys), len(known)))
-        mine, theirs = keys[hashes < limit], known[known_hashes < limit]
+        mine, theirs = keys.index[keys < limit], known.index[known < limit]
         both = int(mine.isin(theirs).sum())
         if not len(mine) or not len(theirs) or both < _KNOWN * min(len(mine), len(theirs)):
             continue

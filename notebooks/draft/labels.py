@@ -93,10 +93,10 @@ def find_column(tables: Iterable[Table], name: str, option: str) -> tuple[Table,
         DraftError: there is none; the message suggests the nearest.
     """
     places = [(table, seen) for table in tables for seen in table.columns.values()]
-    for same in (lambda one: one.name == name, lambda one: one.name.casefold() == name.casefold()):
-        for table, seen in places:
-            if same(seen):
-                return table, seen
+    same = [place for place in places if place[1].name == name]
+    same += [place for place in places if place[1].name.casefold() == name.casefold()]
+    if same:
+        return same[0]
     raise DraftError(f"{option}: no column {name!r}{suggest(name, [seen.name for _, seen in places])}")
 
 

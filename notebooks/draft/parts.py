@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 from collections.abc import Sequence
@@ -83,7 +84,7 @@ def _reading(table: Table) -> dict[str, Any]:
 def _is_part(one: Table, other: Table) -> bool:
     if "file" not in one.facts or "file" not in other.facts or "sheet" in one.facts:
         return False
-    mine, theirs = set(one.frame.columns), set(other.frame.columns)
+    mine, theirs = set(one.names), set(other.names)
     differing = mine ^ theirs
     if not differing:
         return True
@@ -93,7 +94,7 @@ def _is_part(one: Table, other: Table) -> bool:
 
 def _leave_out(group: list[Table], left_out: list[str], *, may_repeat: bool) -> list[Table]:
     """Return the parts that are used: none without the answer, where others have it, and no copy of another."""
-    answers = [name for name in max(group, key=lambda one: len(one.frame.columns)).frame if is_named_so(name)]
+    answers = [name for name in max((one.names for one in group), key=len) if is_named_so(name)]
     kept: list[Table] = []
     for table in sorted(group, key=lambda one: -one.rows):
         if answers and len(group) > 1 and not any(_has_values(table, name) for name in answers):
@@ -113,10 +114,8 @@ def _has_values(table: Table, column: str) -> bool:
 
 
 def _is_copy(table: Table, other: Table) -> bool:
-    names = [name for name in table.frame.columns if name in other.frame]
-    mine, theirs = (
-        pd.util.hash_pandas_object(one.frame[names].astype(object), index=False) for one in (table, other)
-    )
+    names = [name for name in table.names if name in other.names]
+    mine, theirs = (pd.util.hash_pandas_object(one.frame[names].astype(object), index=False) for one in (table, other))
     return bool(mine.isin(theirs).mean() > _REPEATED)
 
 
@@ -146,7 +145,7 @@ def _day(part: Table, period: Period) -> str:
 def _address(parts: Sequence[Table], root: Path | None) -> str | list[str]:
     """Return the names of the files; of drops that go on, the pattern that stands for these and later ones."""
     names = [str(part.facts["file"]) for part in parts]
-    before, after = os.path.commonprefix(names), os.path.commonprefix([name[::-1] for name in names])[::-1]
+    before, after = _common_start(names), _common_start([name[::-1] for name in names])[::-1]
     if root is None or "/" in after or "://" in before:
         return names
     pattern = f"{before.rstrip('0123456789-')}*{after.lstrip('0123456789-')}"
@@ -164,25 +163,21 @@ def find_period(parts: Sequence[Table]) -> Period | None:
             continue
         years = pd.to_datetime(pd.Series(days), format=format_, errors="coerce").dt.year
         if years.between(_FIRST_YEAR, _LAST_YEAR).all():
-            taken = {name.casefold() for part in parts for name in part.frame.columns}
+            taken = {name.casefold() for part in parts for name in part.names}
             likely = ("snapshot" if "%d" in format_ else "month", "snapshot_day", "day_of_part")
             column = next(name for name in likely if name not in taken)
             return Period(column, pattern, format_)
     return None
 
 
-def _day(part: Table, period: Period) -> str:
-    match = re.search(period.pattern, PurePosixPath(str(part.facts["file"])).name)
-    return match[1] if match else ""
+def _common_start(names: Sequence[str]) -> str:
+    same = itertools.takewhile(lambda letters: len(set(letters)) == 1, zip(*names, strict=False))
+    return "".join(letters[0] for letters in same)
 
 
 def _common_name(parts: Sequence[Table]) -> str:
     """Return what the names of the files begin with, or end with, in common."""
-    names = [part.name for part in parts]
-    prefix = names[0]
-    for name in names[1:]:
-        while not name.startswith(prefix):
-            prefix = prefix[:-1]
+    prefix = _common_start([part.name for part in parts])
     name = re.sub(r"(?:_?\d+|_(?:part|month|train|test))*_?$", "", prefix).strip("_")
     return name_source(name) if len(name) >= 3 else "customers"
 

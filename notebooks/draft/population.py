@@ -1,4 +1,4 @@
-"""The customers that the suspicion is measured on: a sample of rows with the answer, and all that the tables say of them."""
+"""The customers that a suspicion is measured on: rows with a known answer, and what the tables say of them."""
 
 from __future__ import annotations
 
@@ -37,6 +37,11 @@ class Population:
     all: int
     all_churned: int
 
+    @property
+    def places(self) -> list[Place]:
+        """The columns of `values`."""
+        return list(self.values.columns)
+
 
 def draw_population(
     tables: Sequence[Table], keys: Keys, answer: Answer | None, ends: Ends | None, horizon: Horizon | None
@@ -58,11 +63,14 @@ def draw_population(
         months = _look_up(months, source, other_keys.get(source.name), first, keys.first)
     known = known.dropna().astype("int64")
     rows = known.index[:: -(-len(known) // MOST_ROWS)] if len(known) else known.index
-    values, counts = {}, {}
+    values: dict[Place, pd.Series[Any]] = {}
+    counts: dict[str, pd.Series[Any]] = {}
     for table in tables:
         key = other_keys.get(table.name)
         if table is first:
-            values |= {(table.name, name): _typed(seen, table.frame[name].loc[rows]) for name, seen in table.columns.items()}
+            values |= {
+                (table.name, name): _typed(seen, table.frame[name].loc[rows]) for name, seen in table.columns.items()
+            }
         elif key and key.is_unique:
             values |= _joined(table, key, first, keys.first, rows)
         elif key:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import tempfile
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ from draft.delimiters import find_delimiter, has_header, separator_line
 from draft.inputs import DraftError, Input
 from draft.words import without_accents
 from draft.workbooks import Sheet, find_dictionary, read_sheets
-from params import DatabaseSource, FileSource, ParameterError
+from params import DatabaseSource, FileSource, ParameterError, expand
 from sources import SourceError, read_source
 from sources.addresses import hide
 from sources.delimited import as_utf8
@@ -46,6 +47,11 @@ class Table:
     notes: list[str] = field(default_factory=list)
     columns: dict[str, Seen] = field(default_factory=dict)
     descriptions: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def names(self) -> list[str]:
+        """The names of its columns."""
+        return list(map(str, self.frame.columns))
 
     @property
     def count(self) -> str:
@@ -112,7 +118,7 @@ def _read_text(one: Input, path: Path, start: bytes, folder: Path, root: Path, o
     encoding = encodings.find_encoding(start)
     is_wide = encoding.startswith(("utf-16", "utf-32"))
     sample = samples.draw_lines(path, max(samples.MOST_BYTES // of, samples.MOST_BYTES // 16), spread=not is_wide)
-    notes = []
+    notes: list[str] = []
     if not is_wide:
         encoding, notes = _settle_encoding(path, sample)
     text = as_utf8(sample.data, encoding)
@@ -172,7 +178,9 @@ def _read_workbook(one: Input, path: Path, root: Path, left_out: list[str]) -> I
     tables = [sheet for sheet in tables if not find_dictionary([sheet], names - set(sheet.header))]
     if not tables:
         reasons = [line for sheet in sheets if (line := sheet.describe_shift())]
-        raise DraftError("; ".join(reasons) or "no sheet has a table: names in its first row and more than 20 rows below")
+        raise DraftError(
+            "; ".join(reasons) or "no sheet has a table: names in its first row and more than 20 rows below"
+        )
     others = [sheet for sheet in sheets if sheet not in tables]
     for sheet in others:
         is_dictionary = find_dictionary([sheet], names)
@@ -220,6 +228,26 @@ def _read_database(one: Input, root: Path) -> Iterator[Table]:
         facts = {"database": one.written, "table": table}
         is_part = received.rows < count
         yield Table(name_source(table), facts, received.table, count, f"table {table}", is_part)
+
+
+def rename_key(table: Table, key: str, customer_id: str, root: Path) -> str:
+    """Let a query give the customer id's name to a key of a database table, and another one to what is called so."""
+    from sources.databases import write_select
+
+    other = f"{table.name}_{customer_id}"
+    renamed = {key: customer_id, customer_id: other}
+    names = {name: renamed.get(name, name) for name in table.frame.columns}
+    written = str(table.facts["database"])
+    table.facts = {
+        "database": written,
+        "query": write_select(expand(written), root, table.shown.removeprefix("table "), names),
+    }
+    table.frame = table.frame.rename(columns=renamed)
+    table.columns = {
+        renamed.get(name, name): dataclasses.replace(seen, name=renamed.get(name, name))
+        for name, seen in table.columns.items()
+    }
+    return customer_id
 
 
 def name_source(text: str) -> str:

@@ -9,14 +9,14 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from draft.inputs import DraftError
 
-MOST_BYTES = 256 << 20  # of text, of all files together
+MOST_BYTES = 128 << 20  # of text, of all files together
 MOST_CELLS = 40_000_000  # of Parquet, likewise
 _BLOCKS = 64
 _CHUNK = 8 << 20
@@ -39,7 +39,7 @@ def open_unpacked(path: Path) -> IO[bytes]:
     with path.open("rb") as file:
         magic = file.read(4)
     if magic.startswith(b"\x1f\x8b"):
-        return gzip.open(path)
+        return cast(IO[bytes], gzip.open(path))
     if magic != b"PK\x03\x04":
         return path.open("rb")
     try:

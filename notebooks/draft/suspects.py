@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from draft.reading import Table
 CERTAIN = 0.95  # AUC of one column alone that leaves no doubt
 DOUBTFUL = 0.8
 _TOLD_BY_NAME = 0.75  # AUC that makes a name which speaks of the end certain
+_MOST_MODELLED, _MOST_CELLS, _FEWEST_ROWS = 10_000, 500_000, 4_000  # rows and values that the quick model learns from
+_MOST_LATE = 0.01  # share of days after the snapshot
 _NUMBERS = 14  # how many numbers are looked at in pairs
 _MODEL_OUTPUT = re.compile(
     r"classifier|predict|propensity|probabilit|likelihood|(?:churn|attrition|risk) ?(?:score|prob|risk|index|segment)"
@@ -59,11 +62,20 @@ def _why_useless(table: Table, seen: Seen) -> str | None:
     share, name = seen.distinct / seen.filled, seen.words
     if words.PERSON.search(name) and seen.distinct >= min(50, 0.05 * seen.filled) and seen.type != "date":
         return f"names a person or a place to reach one ({seen.distinct:,} values)"
-    if seen.is_whole and share > 0.95 and seen.filled > 50 and (words.IDENTITY.search(name) or words.CUSTOMER.search(name)):
+    if (
+        seen.is_whole
+        and share > 0.95
+        and seen.filled > 50
+        and (words.IDENTITY.search(name) or words.CUSTOMER.search(name))
+    ):
         return f"an id: {seen.distinct:,} values in {seen.filled:,} rows"
     if seen.type == "category" and share > 0.5 and seen.distinct > 50:
         return f"nearly each row has a value of its own ({seen.distinct:,} of {seen.filled:,})"
-    return "the feature store cannot hold a name with `:` or `@`, or one that ends in `_y`" if UNFIT.search(seen.name) else None
+    return (
+        "the feature store cannot hold a name with `:` or `@`, or one that ends in `_y`"
+        if UNFIT.search(seen.name)
+        else None
+    )
 
 
 def _is_row_number(table: Table, seen: Seen) -> bool:
@@ -76,6 +88,19 @@ def _is_row_number(table: Table, seen: Seen) -> bool:
     )
 
 
+def mark_late(tables: Sequence[Table], as_of: datetime.date) -> list[Mark]:
+    """Mark dates that lie after the day of the snapshot: they were not known then."""
+    found = []
+    for table in tables:
+        for seen in table.columns.values():
+            if seen.type == "date" and seen.filled and table.columns:
+                late = float((seen.weighted.dropna() >= pd.Timestamp(as_of)).mean())
+                if late > _MOST_LATE and not words.PLANNED.search(seen.words):
+                    why = f"{late:.0%} of its days lie on the as-of day or later: not known then"
+                    found.append(Mark((table.name, seen.name), why, is_out=True, is_leak=True))
+    return found
+
+
 def mark_leaks(tables: Sequence[Table], drawn: Population, gate: float) -> list[Mark]:
     """Mark the columns that tell the answer too well alone, by their values or by being missing.
 
@@ -85,7 +110,7 @@ def mark_leaks(tables: Sequence[Table], drawn: Population, gate: float) -> list[
         gate: the AUC above which the run would stop.
     """
     found = []
-    for place in drawn.values.columns:
+    for place in drawn.places:
         seen = seen_at(tables, place)
         values = drawn.values[place]
         if values.nunique(dropna=False) < 2:
@@ -111,8 +136,6 @@ def _judge(place: Place, seen: Seen, values: pd.Series[Any], churned: pd.Series[
         return Mark(place, f"tells the answer ({score})", is_out=True, is_leak=True)
     if ends_it and max(alone, by_absence) >= _TOLD_BY_NAME:
         return Mark(place, f"by its name and values known only afterwards ({score})", is_out=True, is_leak=True)
-    if seen.type == "date":
-        return None
     if alone >= gate or (alone >= DOUBTFUL and by_absence >= DOUBTFUL):
         return Mark(place, f"tells much ({score}): was it known before?", is_out=False, is_leak=True)
     if ends_it and alone >= 0.6:
@@ -162,19 +185,22 @@ def _blame(pairs: pd.DataFrame, places: Mapping[str, Place], gate: float) -> Ite
         return
     combination, auc = strong["combination"].iloc[0], strong["auc"].iloc[0]
     named = [name for name in places if name in combination.removesuffix(", less what the months explain").split(" / ")]
-    named.sort(key=lambda name: (not words.TOTAL.search(words.plain(name)), -sum(name in one for one in strong["combination"])))
+    named.sort(
+        key=lambda name: (not words.TOTAL.search(words.plain(name)), -sum(name in one for one in strong["combination"]))
+    )
     if named:
         why = f"gives the end away in `{combination}` (AUC {auc:.3f})"
         yield Mark(places[named[0]], why, is_out=True, is_leak=True)
 
 
 def measure_together(drawn: Population, kept: Sequence[Place]) -> tuple[float, float]:
-    """Return the AUC of all evidence added up, and that of a quick model out of fold: is what is left still too good?"""
+    """Return the AUC of all evidence added up, and that of a quick model, both out of fold."""
     from sklearn.ensemble import HistGradientBoostingClassifier
     from sklearn.metrics import roc_auc_score
     from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
-    frame = as_columns(drawn.values, list(kept)).iloc[:: -(-len(drawn.values) // 10_000)]
+    rows = max(_MOST_CELLS // max(len(kept), 1), _FEWEST_ROWS)
+    frame = as_columns(drawn.values, list(kept)).iloc[:: -(-len(drawn.values) // min(rows, _MOST_MODELLED))]
     churned = drawn.churned.loc[frame.index]
     if frame.empty or min(int(churned.sum()), len(churned) - int(churned.sum())) < 25:
         return 0.5, 0.5

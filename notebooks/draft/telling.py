@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from draft import labels
 from draft.drafting import Draft
 from draft.labels import SURE
+from draft.reading import Table
 from draft.suspects import Mark
 from draft.writing import describe_key
 
@@ -19,8 +20,7 @@ _MOST = 12  # lines of a kind
 def tell(draft: Draft) -> Iterator[str]:
     """Yield the lines for the terminal."""
     for table in draft.tables:
-        part = ", of which a part was looked at" if table.is_part else ""
-        yield f"Looked at {table.shown}: {table.count} rows, {len(table.columns)} columns{part}."
+        yield f"Looked at {table.shown}: {table.count} rows, {len(table.columns)} columns{_tell_sample(table)}."
     yield ""
     yield "Guessed"
     yield from _list([*draft.joined, *_tell_reading(draft), *_tell_id(draft), *_tell_label(draft), *_tell_day(draft)])
@@ -28,6 +28,13 @@ def tell(draft: Draft) -> Iterator[str]:
     yield from _section("Left out", draft.left_out)
     yield from _section("No features (`feature: false`, with the reason in the file)", _tell_marks(draft))
     yield from _section("Look at", [*_tell_doubts(draft), *draft.look_at])
+
+
+def _tell_sample(table: Table) -> str:
+    """Say which part of a large table was looked at."""
+    drawn = max((seen.rows for seen in table.columns.values()), default=0)
+    read = f"; {len(table.frame):,} rows from all over it were read" if table.is_part else ""
+    return read + (f"; types and ranges are those of {drawn:,} rows" if drawn < len(table.frame) else "")
 
 
 def _section(title: str, lines: list[str]) -> Iterator[str]:
@@ -41,7 +48,12 @@ def _list(lines: list[str]) -> Iterator[str]:
     shown = lines if len(lines) <= _MOST + 2 else [*lines[:_MOST], f"and {len(lines) - _MOST} more, see the file"]
     for line in shown:
         yield textwrap.fill(
-            line, _WIDTH, initial_indent="  - ", subsequent_indent="    ", break_long_words=False, break_on_hyphens=False
+            line,
+            _WIDTH,
+            initial_indent="  - ",
+            subsequent_indent="    ",
+            break_long_words=False,
+            break_on_hyphens=False,
         )
 
 
@@ -79,8 +91,8 @@ def _tell_label(draft: Draft) -> Iterator[str]:
         horizon, begin = draft.horizon, f", begin {draft.ends.begin}" if draft.ends.begin else ""
         share = horizon.churned / max(horizon.customers, 1)
         yield (
-            f"label: the end date {draft.ends.end} ({draft.ends.why}){begin}; churned = ends within {horizon.days} days from "
-            f"{horizon.as_of}: {horizon.churned:,} of {horizon.customers:,} customers ({share:.1%})"
+            f"label: the end date {draft.ends.end} ({draft.ends.why}){begin}; churned = ends within {horizon.days} "
+            f"days from {horizon.as_of}: {horizon.churned:,} of {horizon.customers:,} customers ({share:.1%})"
         )
 
 

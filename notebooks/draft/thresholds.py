@@ -7,7 +7,7 @@ import json
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ class Setting:
     to_look_at: bool = False
 
 
-@lru_cache(maxsize=None)
+@cache
 def read_defaults(stage: str) -> dict[str, Any]:
     """Return the parameters that a stage's notebook declares, with their values."""
     path = next(_FOLDER.glob(f"[0-9][0-9]_{stage}.ipynb"))
@@ -66,16 +66,22 @@ def _for_rows(tables: Sequence[Table], keys: Keys, answer: Answer | None) -> Ite
     unusable = {f"{table.name}: {why}": share for table in tables for why, share in _unusable(table, keys, answer)}
     worst = max(unusable, key=lambda why: unusable[why], default="")
     if worst and unusable[worst] > 0.8 * default("validation", "max_quarantined_share", 0.05):
-        yield Setting("validation", "max_quarantined_share", _above(unusable[worst]), f"{worst} ({unusable[worst]:.1%})")
+        yield Setting(
+            "validation", "max_quarantined_share", _above(unusable[worst]), f"{worst} ({unusable[worst]:.1%})"
+        )
     strangers = max((key.unknown for key in keys.others), default=0.0)
     if strangers > 0.8 * (1 - default("validation", "min_key_match", 0.95)):
         name = max(keys.others, key=lambda key: key.unknown).table
         why = f"{strangers:.1%} of the customers in {name} are not in {tables[0].name}"
         yield Setting("validation", "min_key_match", round(max(1 - _above(strangers), 0), 2), why, to_look_at=True)
-    repeated = {key.table: 1 - key.share for key in [keys.first, *keys.others] if key and key.is_unique}
+    copies = {table.name: float(table.frame.duplicated().mean()) for table in tables}
+    many = {key.table for key in keys.others if not key.is_unique}
+    unique = [key for key in [keys.first, *keys.others] if key and key.is_unique]
+    repeated = {key.table: 1 - key.share for key in unique} | {name: copies[name] for name in many}
     name = max(repeated, key=lambda table: repeated[table], default="")
     if name and repeated[name] > 0.8 * default("validation", "max_conflicting_duplicates_share", 0.02):
-        why = f"{repeated[name]:.1%} of the rows in {name} repeat a customer; the last one stays"
+        what = "another row" if name in many else "a customer; the last one stays"
+        why = f"{repeated[name]:.1%} of the rows in {name} repeat {what}"
         for limit in ("max_duplicates_share", "max_conflicting_duplicates_share"):
             if repeated[name] > 0.8 * default("validation", limit, 1):
                 yield Setting("validation", limit, _above(repeated[name]), why, to_look_at=True)

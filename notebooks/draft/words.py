@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from functools import lru_cache
+from functools import cache
 
 LEAVING = re.compile(
     r"churn|attrit|\bexit(?:ed|s)?\b|\bleft\b|\bleav(?:e|er|ers|ing)\b|cancel|terminat|unsubscri|\blapsed?\b|\blost\b"
@@ -36,9 +36,12 @@ WEAK_LABEL = re.compile(r"^(?:target|label|class|klasse|classe|clase|y|outcome|r
 STATUS = re.compile(r"status|statut|\bstato\b|estado|situac|situation|\bstate\b|zustand|stav\b")
 # Near-neutral beside a word of leaving: `Churn Label`, `is_churn`, `Attrition_Flag`, `customer left`.
 NEUTRAL = frozenset(
-    "is has flag label value yn ind indicator indicateur bool status customer client kunde kunden cliente clienti "
-    "user account num bin binary text 1 0 the de du le la a ont est ist hat in the target y answer class".split()
-)
+    (
+        "is", "has", "flag", "label", "value", "yn", "ind", "indicator", "indicateur", "bool", "status", "customer",
+        "client", "kunde", "kunden", "cliente", "clienti", "user", "account", "num", "bin", "binary", "text", "1", "0",
+        "the", "de", "du", "le", "la", "a", "ont", "est", "ist", "hat", "in", "next", "target", "y", "answer", "class",
+    )
+)  # fmt: skip
 
 END = re.compile(
     r"\bend(?:s|ed|ing)?\b|enddat|cancel|terminat|churn|\bexit|\bclos(?:e|ed|ing|ure)\b|\bleav|\bleft\b|deactiv|cessat"
@@ -52,7 +55,9 @@ BEGIN = re.compile(
     r"|zacat|\bkezd|\balku|\balkam|\bfrom\b|\bvon\b|\bdepuis\b|\bdesde\b|\bdal\b|\bab\b|first|subscri|effective|inscri"
 )
 # An end that was agreed beforehand says nothing of who left.
-PLANNED = re.compile(r"expir|renew|plan|due|next|term end|commit|minimum|ablauf|verlang|echeance|vencim|scadenz|warranty")
+PLANNED = re.compile(
+    r"expir|renew|plan|due|next|term end|commit|minimum|ablauf|verlang|echeance|vencim|scadenz|warranty"
+)
 DAY = re.compile(
     r"date|datum|dato\b|datu[mn]|\bdata\b|fecha|\bday\b|\btag\b|\bjour\b|\bdia\b|giorno|month|monat|\bmois\b|\bmes\b|mese"
     r"|maand|maned|period|\btime|zeit|timestamp|\bdt\b|\bts\b|snapshot|stichtag|week|woche|\bon\b|\bat\b"
@@ -62,21 +67,24 @@ PERIOD = re.compile(
     r"|report|extract|\bdate\b|datum|\bfecha\b|\bdata\b|week|woche|quarter|quartal|year|\bym\b|yyyymm"
 )
 CUSTOMER = re.compile(
-    r"custom|\bcust|acct|\bkd ?nr|\bknr\b|\buid\b|\bcid\b|client|kund|cliente|klant|klient|zakazn|subscri|abonn|account|konto|compte|cuenta|conto\b|member|mitglied"
+    r"custom|\bcust|acct|\bkd ?nr|\bknr\b|\buid\b|\bcid\b|client|kund|klant|klient|zakazn|subscri|abonn|account|konto"
+    r"|compte|cuenta|conto\b|member|mitglied"
     r"|membre|user|utilis|usuario|utente|gebruik|msisdn|phone|telefon|telephone|policy|police|poliza|polizz|contract"
     r"|vertrag|contrat|contratto|kontrakt|person|household|insured|card\b|msno|vkont|asiakas|ugyfel"
 )
-IDENTITY = re.compile(r"(?<!pa)(?<!val)(?<!vo)(?<!med)ids?\b|\bno\b|\bnr\b|\bnum\b|number|nummer|numero|\bcode\b|\bkey\b|uuid|guid|\bref\b|\bcislo\b")
+IDENTITY = re.compile(
+    r"(?<!pa)(?<!val)(?<!vo)(?<!med)ids?\b|\bno\b|\bnr\b|\bnum\b|number|nummer|numero|\bcode\b|\bkey\b|uuid|guid|\bref\b|\bcislo\b"
+)
 ROW_NUMBER = re.compile(
     r"^(?:row ?(?:number|num|no|nr|id|index)?|index|idx|unnamed.*|x|x1|nr|no|sno|s no|serial(?: ?(?:number|no))?|zeile"
     r"|zeilennummer|ligne|lfd ?nr|fila|riga|line ?(?:number|no)?)$"
 )
 PERSON = re.compile(
-    r"surname|last ?name|first ?name|family ?name|full ?name|nachname|vorname|prenom|\bnom\b|apellido|cognome|sobrenome"
-    r"|achternaam|voornaam|efternavn|fornavn|etternavn|efternamn|nazwisko|imie\b|prijmeni|jmeno|sukunimi|e ?mail|\bmail\b"
-    r"|phone ?(?:no|nr|num|number)|telefon ?(?:nr|nummer)?$|telephone$|\bmobile ?(?:no|nr|num|number)|msisdn|address|adresse"
-    r"|direccion|indirizzo|endereco|street|strasse|\bstrase|\brue\b|\bcalle\b|\biban\b|\bssn\b|passport|credit card num"
-    r"|\bip\b ?(?:address)?$|^name$|customer name|client name|kundenname|user ?name"
+    r"surname|(?:last|first|family|full) ?name|nachname|vorname|prenom|\bnom\b|apellido|cognome|sobrenome|achternaam"
+    r"|voornaam|efternavn|fornavn|etternavn|efternamn|nazwisko|imie\b|prijmeni|jmeno|sukunimi|e ?mail|\bmail\b|msisdn"
+    r"|phone ?(?:no|nr|num|number)|telefon ?(?:nr|nummer)?$|telephone$|\bmobile ?(?:no|nr|num|number)|address|adresse"
+    r"|direccion|indirizzo|endereco|street|strasse|\bstrase|\brue\b|\bcalle\b|\biban\b|\bssn\b|passport|\bip$"
+    r"|^name$|(?:customer|client|kunden|user) ?name|credit card num"
 )
 CODE = re.compile(
     r"\bzip|postal|postcode|\bplz\b|post ?code|code postal|area ?code|region ?code|branch ?code|\bcap\b|\bcode\b|\bid\b"
@@ -88,8 +96,8 @@ COUNTED = re.compile(
 )
 TOTAL = re.compile(r"total|cumul|\bsum\b|lifetime|gesamt|summe|somme|suma|to date|totale|insgesamt|ltd\b|ytd\b|revenue")
 TENURE = re.compile(
-    r"tenure|months? on book|seniority|ancienn|antiguedad|anzianita|laufzeit|account length|customer since|vertragsdauer"
-    r"|months? (?:with|since)|subscription length|lifetime|duree|duration"
+    r"tenure|months? on book|seniority|ancienn|antiguedad|anzianita|laufzeit|account length|customer since|lifetime"
+    r"|vertragsdauer|months? (?:with|since)|subscription length|duree|duration"
 )
 # What by its name is known only after the fact, or is the output of a model.
 AFTERWARDS = re.compile(
@@ -99,11 +107,17 @@ AFTERWARDS = re.compile(
 )
 
 YES = frozenset(
-    "yes y true t 1 vrai v oui o ja j wahr w si s sim sm verdadero vero verdadeiro tak ano a igen kylla da on +".split()
-)
+    (
+        "yes", "y", "true", "t", "1", "vrai", "v", "oui", "o", "ja", "j", "wahr", "w", "si", "s", "sim", "verdadero",
+        "vero", "verdadeiro", "tak", "ano", "a", "igen", "kylla", "da", "on", "+",
+    )
+)  # fmt: skip
 NO = frozenset(
-    "no n false f 0 -1 faux non nein nee nej nei falsch nao falso nie ne nem ei off -".split()
-)
+    (
+        "no", "n", "false", "f", "0", "-1", "faux", "non", "nein", "nee", "nej", "nei", "falsch", "nao", "falso", "nie",
+        "ne", "nem", "ei", "off", "-",
+    )
+)  # fmt: skip
 # Texts that stand for a missing value in any column; `none` and `no` are answers as often as not.
 MISSING = frozenset(
     (
@@ -118,9 +132,9 @@ MISSING = frozenset(
 ALSO_MISSING_AMONG_NUMBERS = frozenset(("none", "no", "n", "nil", "inf", "-inf", "error", "keine", "aucun", "ninguno"))
 
 
-@lru_cache(maxsize=None)
+@cache
 def plain(text: str) -> str:
-    """Return a name as lower-case words without accents: `Kündigungs_Datum`, `EndDate` -> `kundigungs datum`, `end date`."""
+    """Return a name as words in lower case, without accents: `Kündigungs_Datum` -> `kundigungs datum`."""
     spaced = re.sub(r"(?<=[a-zà-ÿ0-9])(?=[A-ZÀ-Þ])|(?<=[A-Z])(?=[A-Z][a-z])", " ", text)
     return " ".join(re.findall(r"[^\W_]+", without_accents(spaced)))
 

@@ -72,7 +72,7 @@ def _write_label(draft: Draft) -> Iterator[str]:
     elif draft.ends and draft.horizon:
         yield from _write_horizon(draft, draft.horizon)
     else:
-        yield "# TO DO: no column was recognised as the answer. Name it here, or run `churn init` with --label COLUMN=VALUE:"
+        yield "# TO DO: no column was recognised as the answer. Name it here, or use --label COLUMN=VALUE:"
         yield "# label: {column: churned, positive: Yes}"
         yield "# label: {begin_date: signed, end_date: cancelled, horizon_days: 90}   (with as_of above)"
         yield from (f"#   a candidate: {line}" for line in draft.candidates[:12])
@@ -91,7 +91,8 @@ def _write_answer(draft: Draft, answer: Answer) -> Iterator[str]:
 
 def _write_horizon(draft: Draft, horizon: Horizon) -> Iterator[str]:
     assert draft.ends
-    yield f"label:  # churned = ends in [as_of, as_of + horizon_days]: {horizon.churned:,} of {horizon.customers:,} customers"
+    told = f"{horizon.churned:,} of {horizon.customers:,} customers"
+    yield f"label:  # churned = ends in [as_of, as_of + horizon_days]: {told}"
     yield f"  end_date: {_flow(draft.ends.end)}  # {draft.ends.why}"
     if draft.ends.begin:
         yield f"  begin_date: {_flow(draft.ends.begin)}"
@@ -130,7 +131,9 @@ def describe_column(draft: Draft, table: Table, seen: Seen, marks: Sequence[Mark
     elif seen.type == "date":
         facts["type"] = "date"
         facts |= {"format": seen.format} if seen.format != ISO else {}
-    elif seen.is_listed and seen.distinct and (is_answer or not any(mark.is_out and not mark.is_leak for mark in marks)):
+    elif (
+        seen.is_listed and seen.distinct and (is_answer or not any(mark.is_out and not mark.is_leak for mark in marks))
+    ):
         facts["values"] = [text for text in seen.texts if not is_answer or text not in draft.merged]
     codes = seen.codes | (dict.fromkeys(draft.merged, draft.answer.positive) if is_answer and draft.answer else {})
     facts |= {"codes": codes} if codes else {}
@@ -147,9 +150,12 @@ def describe_column(draft: Draft, table: Table, seen: Seen, marks: Sequence[Mark
 def _remarks(draft: Draft, table: Table, seen: Seen, marks: Sequence[Mark]) -> list[str]:
     remarks = [mark.why for mark in marks]
     if draft.id_of(table) != seen.name:
-        remarks += [describe_seen(seen)] if seen.filled and seen.distinct > 1 else []
+        is_told = any(f"{seen.distinct:,} " in remark for remark in remarks)
+        remarks += [describe_seen(seen)] if seen.filled and seen.distinct > 1 and not is_told else []
         if seen.missing:
-            remarks.append(f"{seen.missing_share:.1%} missing" if seen.missing_share >= 0.0005 else f"{seen.missing} missing")
+            remarks.append(
+                f"{seen.missing_share:.1%} missing" if seen.missing_share >= 0.0005 else f"{seen.missing} missing"
+            )
     return [*remarks, *seen.remarks]
 
 
@@ -157,13 +163,17 @@ def describe_seen(seen: Seen) -> str:
     """Say what was seen of the values of a column."""
     if seen.type == "number":
         values = seen.values
-        return f"{show(values.min())} to {show(values.max())}" + (f", {seen.distinct:,} values" if seen.distinct > 2 else "")
+        return f"{show(values.min())} to {show(values.max())}" + (
+            f", {seen.distinct:,} values" if seen.distinct > 2 else ""
+        )
     if seen.type == "date":
         days = seen.values
         return f"{days.min():%Y-%m-%d} to {days.max():%Y-%m-%d}"
     if seen.is_listed:
         return labels.describe_values(seen)
-    many = f", more than {MOST_LEVELS} of which transformation makes no feature" if seen.distinct > MOST_LEVELS else ""
+    if words.PERSON.search(seen.words):
+        return f"{seen.distinct:,} values"  # which are nobody's business
+    many = ", too many for a feature" if seen.distinct > MOST_LEVELS else ""
     return f"{seen.distinct:,} values{many}, such as {', '.join(map(_short, seen.counts.index[:3]))}"
 
 
@@ -173,7 +183,12 @@ def _short(text: str) -> str:
 
 def _write_features(draft: Draft) -> Iterator[str]:
     numbers = [seen.name for seen in draft.first.columns.values() if seen.type == "number"]
-    numbers = [name for name in numbers if name != draft.id_of(draft.first) and not any(mark.is_out for mark in draft.marks.get((draft.first.name, name), []))]
+    numbers = [
+        name
+        for name in numbers
+        if name != draft.id_of(draft.first)
+        and not any(mark.is_out for mark in draft.marks.get((draft.first.name, name), []))
+    ]
     plain = [name for name in numbers if name.isidentifier()]
     if len(plain) > 1:
         yield ""

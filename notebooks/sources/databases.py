@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -72,17 +72,31 @@ def _table_names(connection: sa.Connection) -> list[str]:
     inspector = sa.inspect(connection)
     names = inspector.get_table_names() or inspector.get_view_names()
     if not names and inspector.default_schema_name:
-        schemas = [name for name in inspector.get_schema_names() if not re.match(r"(?i)pg_|information_schema|sys", name)]
+        schemas = [
+            name for name in inspector.get_schema_names() if not re.match(r"(?i)pg_|information_schema|sys", name)
+        ]
         names = [f"{schema}.{name}" for schema in schemas for name in inspector.get_table_names(schema)]
     return sorted(names)
 
 
 def write_query(address: str, root: Path, table: str, most_rows: int) -> str:
     """Return the query, in the database's dialect, for no more than so many rows of a table."""
-    engine = _make_engine(address, root)
     schema, name = _split(table)
-    rows = sa.select(sa.text("*")).select_from(sa.table(name, schema=schema)).limit(most_rows)
-    return str(rows.compile(engine, compile_kwargs={"literal_binds": True}))
+    return _compile(address, root, sa.select(sa.text("*")).select_from(sa.table(name, schema=schema)).limit(most_rows))
+
+
+def write_select(address: str, root: Path, table: str, names: Mapping[str, str]) -> str:
+    """Return the query, in the database's dialect, for columns of a table under other names: column -> name."""
+    schema, name = _split(table)
+    columns: list[sa.ColumnElement[Any]] = [
+        sa.column(column).label(label) if label != column else sa.column(column) for column, label in names.items()
+    ]
+    return _compile(address, root, sa.select(*columns).select_from(sa.table(name, schema=schema)))
+
+
+def _compile(address: str, root: Path, statement: sa.Select[Any]) -> str:
+    engine = _make_engine(address, root)
+    return " ".join(str(statement.compile(engine, compile_kwargs={"literal_binds": True})).split())
 
 
 def _make_engine(address: str, root: Path) -> sa.Engine:

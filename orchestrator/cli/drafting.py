@@ -39,7 +39,9 @@ def init(
     customer_id: Annotated[
         str | None, typer.Option("--id", metavar="COLUMN", help="The column that names a customer.")
     ] = None,
-    as_of: Annotated[str | None, typer.Option(metavar="DAY", help="The day of the snapshot, such as 2024-03-01.")] = None,
+    as_of: Annotated[
+        str | None, typer.Option(metavar="DAY", help="The day of the snapshot, such as 2024-03-01.")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the file if it is there.")] = False,
 ) -> None:
     """Look at data and draft its params file: format, columns, customer id, label, joins, suspected leakage.
