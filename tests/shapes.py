@@ -160,6 +160,7 @@ def french(folder: Path, size: int = 2500) -> list[Path]:
             "Résilié": np.where(made.churned, "VRAI", "FAUX"),
         }
     )
+    frame["Encours"] = frame["Encours"].astype("float64")
     path = folder / "clients résiliés.csv"
     return [write_csv(frame, path, sep=";", decimal=",", encoding="cp1252")]
 
@@ -369,17 +370,30 @@ def json_lines(size: int = 1500) -> bytes:
     return "\n".join(json.dumps(record) for record in records).encode()
 
 
-ALL = [
-    bank,
-    cards,
-    mobile_parts,
-    french,
-    shop,
-    four_tables,
-    subscriptions,
-    monthly,
-    anonymous,
-    wide_text,
-    joined_stayed,
-    kaggle,
-]
+def whole_database(size: int = 1500) -> dict[str, pd.DataFrame]:
+    """The tables of a shop's database: customers, orders that call their own number `id`, profiles, and one of tools."""
+    made = people(size, seed=47)
+    orders = 4 * size
+    ids = np.arange(1000, 1000 + size)
+    when = pd.Timestamp("2024-01-01 08:30") + pd.to_timedelta(made.random.integers(0, 362, orders), unit="D")
+    return {
+        "customers": pd.DataFrame(
+            {
+                "id": ids,
+                "name": [f"Person {n}" for n in range(size)],
+                "city": made.choose("Oslo", "Bergen"),
+                "churned": made.churned.astype(int),
+            }
+        ),
+        "orders": pd.DataFrame(
+            {
+                "id": np.arange(orders),
+                "customer_id": made.random.choice(ids, orders),
+                "ordered_at": when.strftime("%Y-%m-%d %H:%M:%S"),
+                "amount": made.random.gamma(2, 30, orders).round(2),
+                "is_cancelled": made.random.integers(0, 2, orders),
+            }
+        ),
+        "profiles": pd.DataFrame({"customer_id": ids, "tenure": made.months, "price": made.price}),
+        "schema_version": pd.DataFrame({"version": [1]}),
+    }

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import stagekit  # noqa: F401  (sets pandas' semantics before anything reads)
-from draft.drafting import Draft, Wishes, make_draft
+from draft.drafted import Draft, Wishes
+from draft.drafting import make_draft
 from draft.inputs import DraftError, find_inputs
 from draft.telling import tell
 from draft.writing import write_params

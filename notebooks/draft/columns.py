@@ -6,6 +6,7 @@ added what takes a guess: texts such as `No` for an end date, codes among number
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -254,7 +255,8 @@ def _read_category(seen: Seen) -> None:
     _set_missing(seen, none)
     if seen.distinct <= 10 * MOST_LISTED:
         seen.codes = find_spellings(dict(seen.counts))
-        seen.remarks += [f"may {one} and {other} be the same?" for one, other in find_abbreviations(seen.texts)]
+        if seen.distinct <= MOST_LISTED:
+            seen.remarks += [f"may {one} and {other} be the same?" for one, other in find_abbreviations(seen.texts)]
 
 
 def find_spellings(counts: Mapping[str, int]) -> dict[str, str]:
@@ -270,6 +272,12 @@ def find_spellings(counts: Mapping[str, int]) -> dict[str, str]:
 
 
 def find_abbreviations(texts: Sequence[str]) -> list[tuple[str, str]]:
-    """Return pairs of values of which one consists of the first letters of the other: `COD` and `Cash on Delivery`."""
-    initials = {"".join(word[0] for word in text.split()).casefold(): text for text in texts if " " in text}
-    return [(text, initials[text.casefold()]) for text in texts if " " not in text and text.casefold() in initials]
+    """Return pairs of values that may be the same: `COD` and `Cash on Delivery`, `Mobile` and `Mobile Phone`."""
+    found = []
+    for short, long in itertools.permutations(texts, 2):
+        words_of_long, own = long.casefold().split(), short.casefold()
+        is_initials = len(words_of_long) > 1 and own == "".join(word[0] for word in words_of_long)
+        is_part = len(own) >= 3 and (long.casefold().startswith(own) or words_of_long[-1:] == [own])
+        if own != long.casefold() and own.replace(" ", "").isalpha() and (is_initials or is_part):
+            found.append((short, long))
+    return found[:_MOST_STRANGERS]

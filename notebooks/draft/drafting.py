@@ -3,85 +3,27 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+import leakage
 from draft import words
-from draft.columns import Seen
-from draft.horizon import Ends, Horizon, choose_horizon, find_begin, find_ends
+from draft.drafted import Draft, Wishes
+from draft.horizon import Ends, choose_horizon, find_begin, find_ends
 from draft.inputs import DraftError, Input
-from draft.keys import Keys, has_row_a_customer, join_tables
+from draft.keys import has_row_a_customer, join_tables
 from draft.labels import LIKELY, SURE, Answer, choose_answer, find_answers, find_column, list_binary
 from draft.parts import join_parts, look_at_tables
 from draft.population import Place, Population, draw_population
 from draft.reading import Table, read_tables, rename_key
 from draft.suspects import Mark, mark_late, mark_leaks, mark_pairs, mark_useless, measure_together
-from draft.thresholds import Setting, default, find_leak_settings, find_settings
+from draft.thresholds import default, find_leak_settings, find_settings
 from draft.workbooks import describe_names
 
 _NEARLY_ALL = 0.95  # share of the customers that need a row in a joined table, or its absence has to mean something
-
-
-@dataclass(frozen=True)
-class Wishes:
-    """What the command line says that is not to be guessed."""
-
-    label: str | None = None
-    id: str | None = None
-    as_of: datetime.date | None = None
-
-
-@dataclass
-class Draft:
-    """Everything that goes into the params file, and what is told of how it was found."""
-
-    name: str
-    tables: list[Table]
-    keys: Keys
-    answer: Answer | None = None
-    ends: Ends | None = None
-    horizon: Horizon | None = None
-    as_of: datetime.date | str | None = None
-    as_of_why: str = ""
-    joins: dict[str, dict[str, Any]] = field(default_factory=dict)
-    told_of: dict[str, list[str]] = field(default_factory=dict)
-    marks: dict[tuple[str, str], list[Mark]] = field(default_factory=dict)
-    settings: list[Setting] = field(default_factory=list)
-    candidates: list[str] = field(default_factory=list)
-    joined: list[str] = field(default_factory=list)
-    left_out: list[str] = field(default_factory=list)
-    rivals: list[Answer] = field(default_factory=list)
-    look_at: list[str] = field(default_factory=list)
-    variables: list[str] = field(default_factory=list)
-    population: Population | None = None
-
-    @property
-    def first(self) -> Table:
-        """The table that has a row for each customer."""
-        return self.tables[0]
-
-    @property
-    def merged(self) -> list[str]:
-        """Values of the label that mean the same as its positive one."""
-        return self.answer.same if self.answer else []
-
-    @property
-    def has_label(self) -> bool:
-        """Whether it is known how the answer is found."""
-        return self.answer is not None or self.horizon is not None
-
-    def seen(self, table: str, column: str) -> Seen:
-        """Return what was seen of a column."""
-        return next(one for one in self.tables if one.name == table).columns[column]
-
-    def id_of(self, table: Table) -> str | None:
-        """Return the column that names the customer in a table."""
-        keys = [key for key in [self.keys.first, *self.keys.others] if key]
-        return next((key.column for key in keys if key.table == table.name), None)
 
 
 def make_draft(inputs: list[Input], left_out: list[str], wishes: Wishes, root: Path) -> Draft:
@@ -310,11 +252,23 @@ def _suspect(draft: Draft) -> None:
     if isinstance(draft.as_of, datetime.date):
         _mark(draft, [mark for mark in mark_late(draft.tables, draft.as_of) if mark.place not in answers])
     _mark(draft, [mark for mark in mark_leaks(draft.tables, drawn, gate) if mark.place not in answers])
+    draft.look_at += _judge_rows(drawn, gate)
     _mark(draft, mark_pairs(draft.tables, drawn, _features(draft, drawn), gate))
     draft.settings += find_settings(draft.tables, draft.keys, draft.answer, drawn.all, drawn.all_churned)
     kept = _features(draft, drawn)
     if kept:
         draft.settings += find_leak_settings(_strongest(drawn, kept), *measure_together(drawn, kept))
+
+
+def _judge_rows(drawn: Population, gate: float) -> Iterator[str]:
+    """Yield the tables whose number of rows a customer tells the answer too well."""
+    for table in drawn.rows.columns:
+        auc = leakage.separate(drawn.rows[table], drawn.churned)
+        if auc > gate:
+            yield (
+                f"{table}: how many rows a customer has there tells the answer (AUC {auc:.3f}): do they go on until "
+                "today, and is as_of earlier?"
+            )
 
 
 def _answer_places(draft: Draft) -> set[tuple[str, str]]:
@@ -346,8 +300,6 @@ def _features(draft: Draft, drawn: Population) -> list[tuple[str, str]]:
 
 
 def _strongest(drawn: Population, kept: Sequence[tuple[str, str]]) -> tuple[str, float]:
-    import leakage
-
     alone = {place[1]: leakage.separate(drawn.values[place], drawn.churned) for place in kept}
     name = max(alone, key=lambda column: alone[column])
     return name, alone[name]

@@ -62,9 +62,12 @@ def rate_name(seen: Seen, table: str = "") -> float:
     name = seen.words
     if words.ROW_NUMBER.match(name):
         return -1.0
+    if words.HOW_MANY.search(name):
+        return 0.0
     is_customer, is_id = bool(words.CUSTOMER.search(name)), bool(words.IDENTITY.search(name))
     if is_customer:
-        return 3.0 if is_id or words.plain(name) in ("msno", "msisdn", "clientnum") or "num" in name else 1.5
+        is_noun = len(name.split()) == 1
+        return 3.0 if is_id or "num" in name else 1.5 if is_noun or seen.type == "category" else 0.0
     if is_id:
         own = name in ("id", "uuid", "guid", "key", "no", "nr", "code")
         return 2.0 if own and words.CUSTOMER.search(words.plain(table)) else 1.6 if own else 1.0
@@ -180,7 +183,7 @@ def _best_alone(table: Table, keys: list[Key]) -> Key | None:
 def _draw(table: Table, key: Key) -> pd.Series[Any]:
     """Return the different keys of a column with their hashes, by which two tables draw the same customers."""
     keys = keys_of(table.frame[key.column]).drop_duplicates().astype(object)
-    return pd.Series(pd.util.hash_array(keys.to_numpy(), categorize=False), index=pd.Index(keys))
+    return pd.Series(pd.util.hash_array(keys.to_numpy(), categorize=False), index=pd.Index(keys, dtype=object))
 
 
 def _match(other: Table, key: Key, candidates: list[Key], drawn: Any) -> tuple[float, Key] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -121,7 +122,7 @@ def _rate(table: str, seen: Seen) -> Answer | None:
 
 def _rate_name(name: str) -> float:
     if words.SPOILING.search(name):
-        return 0
+        return 1.0 if re.search("churn|attrit", name) else 0  # `churn_risk_score` of 0 and 1, where nothing else is
     if match := words.LEAVING.search(name):
         others = [word for word in name.split() if word not in words.NEUTRAL and not words.LEAVING.search(word)]
         others += words.COUNTING.findall(name)
@@ -171,7 +172,10 @@ def _answer_of_two(table: str, seen: Seen, texts: list[str]) -> Answer | None:
 
 def _bare(text: str) -> str:
     plain = words.without_accents(text.strip()).rstrip(".")
-    return plain.removesuffix(".0") if plain.lstrip("-").replace(".", "").isdecimal() else plain
+    try:
+        return f"{float(plain):g}"
+    except ValueError:
+        return plain
 
 
 def _rows(seen: Seen, text: str) -> int:

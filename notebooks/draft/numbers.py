@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-_STAND_INS = {-1.0, -9.0, -99.0, -999.0, -9999.0, 99.0, 999.0, 9999.0, 99999.0, 999999.0, 9999999.0}
+_STAND_INS = {-1.0, *(sign * (10.0**digits - 1) for digits in range(1, 8) for sign in (-1, 1))} - {9.0}
 
 
 def find_stand_in(numbers: pd.Series[Any]) -> tuple[float, int, bool] | None:

@@ -40,7 +40,7 @@ class Population:
     @property
     def places(self) -> list[Place]:
         """The columns of `values`."""
-        return list(self.values.columns)
+        return [(place[0], place[1]) for place in self.values.columns]
 
 
 def draw_population(

@@ -26,7 +26,9 @@ _NUMBERS = 14  # how many numbers are looked at in pairs
 _MODEL_OUTPUT = re.compile(
     r"classifier|predict|propensity|probabilit|likelihood|(?:churn|attrition|risk) ?(?:score|prob|risk|index|segment)"
 )
-UNFIT = re.compile(r"[:@]|_y$")  # names that the feature store cannot hold
+UNFIT = re.compile(r"[:@]|_y$")
+_UNFIT_TOLD = "the feature store cannot hold a name with `:` or `@`, or one that ends in `_y`"
+_FEW_IDS = 100
 
 
 @dataclass(frozen=True)
@@ -59,23 +61,23 @@ def _why_useless(table: Table, seen: Seen) -> str | None:
         return f"the same value in all rows, {seen.counts.index[0]!r}"
     if _is_row_number(table, seen):
         return "counts the rows"
-    share, name = seen.distinct / seen.filled, seen.words
-    if words.PERSON.search(name) and seen.distinct >= min(50, 0.05 * seen.filled) and seen.type != "date":
+    share = seen.distinct / seen.filled
+    if words.PERSON.search(seen.words) and seen.distinct >= min(50, 0.05 * seen.filled) and seen.type != "date":
         return f"names a person or a place to reach one ({seen.distinct:,} values)"
-    if (
-        seen.is_whole
-        and share > 0.95
-        and seen.filled > 50
-        and (words.IDENTITY.search(name) or words.CUSTOMER.search(name))
-    ):
+    if _is_id(seen, share):
         return f"an id: {seen.distinct:,} values in {seen.filled:,} rows"
     if seen.type == "category" and share > 0.5 and seen.distinct > 50:
         return f"nearly each row has a value of its own ({seen.distinct:,} of {seen.filled:,})"
-    return (
-        "the feature store cannot hold a name with `:` or `@`, or one that ends in `_y`"
-        if UNFIT.search(seen.name)
-        else None
-    )
+    return _UNFIT_TOLD if UNFIT.search(seen.name) else None
+
+
+def _is_id(seen: Seen, share: float) -> bool:
+    """Whether a column names something, each row or a customer, though it is not the key."""
+    is_named = bool(words.IDENTITY.search(seen.words)) and not words.HOW_MANY.search(seen.words)
+    of_customers = bool(words.CUSTOMER.search(seen.words))
+    if not seen.is_whole or not (is_named or (of_customers and seen.type == "category")):
+        return False
+    return (share > 0.95 and seen.filled > 50) or (is_named and of_customers and seen.distinct > _FEW_IDS)
 
 
 def _is_row_number(table: Table, seen: Seen) -> bool:

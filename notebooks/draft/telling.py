@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from draft import labels
-from draft.drafting import Draft
+from draft.drafted import Draft
 from draft.labels import SURE
 from draft.reading import Table
 from draft.suspects import Mark

@@ -32,7 +32,7 @@ COUNTING = re.compile(
     r"date|datum|fecha|\bdata\b|month|monat|\bmois\b|\bmes\b|\bmese\b|count|number|anzahl|nombre|numero|days|tage\b|jours"
     r"|dias\b|giorni|time|zeit|amount|ratio|calls?\b|orders?\b|items?\b|note\b|previous|past|before|vorher"
 )
-WEAK_LABEL = re.compile(r"^(?:target|label|class|klasse|classe|clase|y|outcome|response|result|answer|ziel|cible)$")
+WEAK_LABEL = re.compile(r"^(?:targets?|labels?|class|klasse|classe|clase|y|outcome|response|result|answer|ziel|cible)$")
 STATUS = re.compile(r"status|statut|\bstato\b|estado|situac|situation|\bstate\b|zustand|stav\b")
 # Near-neutral beside a word of leaving: `Churn Label`, `is_churn`, `Attrition_Flag`, `customer left`.
 NEUTRAL = frozenset(
@@ -74,6 +74,9 @@ CUSTOMER = re.compile(
 )
 IDENTITY = re.compile(
     r"(?<!pa)(?<!val)(?<!vo)(?<!med)ids?\b|\bno\b|\bnr\b|\bnum\b|number|nummer|numero|\bcode\b|\bkey\b|uuid|guid|\bref\b|\bcislo\b"
+)
+HOW_MANY = re.compile(
+    r"\b(?:number|num|no|nr|count) of\b|\bnb\b|\bnombre de|\banzahl\b|\bnumero d|\bantall?\b|\baantal\b|count\b"
 )
 ROW_NUMBER = re.compile(
     r"^(?:row ?(?:number|num|no|nr|id|index)?|index|idx|unnamed.*|x|x1|nr|no|sno|s no|serial(?: ?(?:number|no))?|zeile"

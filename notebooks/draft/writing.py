@@ -12,7 +12,7 @@ from ruamel.yaml import YAML
 from draft import labels, words
 from draft.columns import Seen
 from draft.dates import ISO
-from draft.drafting import Draft
+from draft.drafted import Draft
 from draft.horizon import Horizon
 from draft.keys import Key
 from draft.labels import Answer
