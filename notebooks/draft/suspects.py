@@ -200,6 +200,7 @@ def measure_together(drawn: Population, kept: Sequence[Place]) -> tuple[float, f
     from sklearn.ensemble import HistGradientBoostingClassifier
     from sklearn.metrics import roc_auc_score
     from sklearn.model_selection import StratifiedKFold, cross_val_predict
+    from threadpoolctl import threadpool_limits
 
     rows = max(_MOST_CELLS // max(len(kept), 1), _FEWEST_ROWS)
     frame = as_columns(drawn.values, list(kept)).iloc[:: -(-len(drawn.values) // min(rows, _MOST_MODELLED))]
@@ -210,7 +211,8 @@ def measure_together(drawn: Population, kept: Sequence[Place]) -> tuple[float, f
     coded = pd.DataFrame({name: _as_codes(frame[name]) for name in frame}, index=frame.index)
     model = HistGradientBoostingClassifier(max_iter=60, max_leaf_nodes=7, random_state=0, early_stopping=False)
     folds = StratifiedKFold(5, shuffle=True, random_state=0)
-    predicted = cross_val_predict(model, coded.to_numpy(), churned.to_numpy(), cv=folds, method="predict_proba")
+    with threadpool_limits(1):  # threads that wait for each other are slower on so few rows
+        predicted = cross_val_predict(model, coded.to_numpy(), churned.to_numpy(), cv=folds, method="predict_proba")
     return together, float(roc_auc_score(churned, predicted[:, 1]))
 
 
