@@ -67,15 +67,17 @@ def test_latin_1_is_named_with_its_byte(tmp_path: Path) -> None:
     assert columns(read_file(tmp_path, "a.csv", data, encoding="cp1252"))["name"] == ["Müller"]
 
 
-def test_utf_16_is_suggested(tmp_path: Path) -> None:
-    """UTF-16, with or without a byte order mark, is refused with the encoding to name."""
-    marked = PLAIN.decode().encode("utf-16")
-    assert "`encoding: utf-16`" in refuse_file(tmp_path, "a.csv", marked)
-    assert "`encoding: utf-16-le`" in refuse_file(tmp_path, "a.csv", PLAIN.decode().encode("utf-16-le"))
-    assert columns(read_file(tmp_path, "a.csv", marked, encoding="utf-16"))["id"] == [
-        "007",
-        "008",
-    ]
+def test_utf_16_is_read_by_its_mark_or_suggested(tmp_path: Path) -> None:
+    """With a byte order mark UTF-16 and UTF-32 are read, with a note; without one the encoding to name is told."""
+    for encoding in ("utf-16", "utf-32"):
+        received = read_file(tmp_path, "a.csv", PLAIN.decode().encode(encoding))
+        assert columns(received)["id"] == ["007", "008"]
+        assert received.notes == [f"Read as {encoding}, as the byte order mark says."]
+    for encoding in ("utf-16-le", "utf-16-be"):
+        bare = "id,plan\n1,süß\n".encode(encoding)
+        assert f"`encoding: {encoding}`" in refuse_file(tmp_path, "a.csv", bare)
+        assert f"`encoding: {encoding}`" in refuse_file(tmp_path, "a.csv", PLAIN.decode().encode(encoding))
+        assert columns(read_file(tmp_path, "a.csv", bare, encoding=encoding))["plan"] == ["süß"]
 
 
 def test_unknown_encoding_is_suggested(tmp_path: Path) -> None:

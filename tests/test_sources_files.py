@@ -45,7 +45,7 @@ def test_damaged_archives_are_refused(tmp_path: Path) -> None:
         file.writestr("b.csv", PLAIN)
     assert "gzip file is cut" in refuse_file(tmp_path, "a.gz", packed[:-10])
     assert "gzip file is damaged" in refuse_file(tmp_path, "a.gz", packed[:-8] + bytes(8))
-    assert "2 files, expected one: a.csv, b.csv" in refuse_file(tmp_path, "a.zip", archive.getvalue())
+    assert "2 files, expected one with data: a.csv, b.csv" in refuse_file(tmp_path, "a.zip", archive.getvalue())
     assert "zip archive is damaged" in refuse_file(tmp_path, "a.zip", archive.getvalue()[:60])
     assert "xz" in refuse_file(tmp_path, "a.csv", b"\xfd7zXZ\x00rest")
 
@@ -135,12 +135,12 @@ def test_cut_parquet_is_refused(tmp_path: Path) -> None:
 
 
 def test_json_lines_with_different_keys(tmp_path: Path) -> None:
-    """The columns are the union of the keys; numbers keep their digits, nested values are compact JSON."""
+    """The union of the keys; numbers keep their digits, nested objects become columns, lists are JSON."""
     lines = b'{"id": "007", "price": 29.850}\n\n{"id": 12345678901234567890, "more": {"a": [1, null]}, "flag": true}\n'
     assert columns(read_file(tmp_path, "a.jsonl", lines)) == {
         "id": ["007", "12345678901234567890"],
         "price": ["29.850", None],
-        "more": [None, '{"a":[1,null]}'],
+        "more.a": [None, "[1,null]"],
         "flag": [None, "true"],
     }
     assert columns(read_file(tmp_path, "a.json", b'[{"id": 1}, {"id": null}]'))["id"] == ["1", None]

@@ -100,9 +100,10 @@ class FileSource(_Source):
     )
     format: Literal["csv", "parquet", "jsonl", "excel"] | None = Field(None, description="absent: from the name")
     delimiter: str | None = Field(None, description="absent: found from the first lines")
-    encoding: str = "utf-8-sig"
+    encoding: str | None = Field(None, description="absent: UTF-8, or what a byte order mark says")
     header: bool = Field(True, description="false: the first line is data; the columns are named column_1, column_2, …")
-    sheet: str | int = 0
+    skip_rows: int = Field(0, ge=0, description="lines, or rows of a sheet, above the table: titles and the like")
+    sheet: str | int | None = Field(None, description="name, or number from 0; absent: the first that holds a table")
     storage_options: dict[str, Any] = Field({}, description="what fsspec is given beside the address")
 
     @property
@@ -117,6 +118,14 @@ class FileSource(_Source):
         if not paths or not all(isinstance(path, str) and path.strip() for path in paths):
             raise ValueError("expected a path or an address, or a list of them")
         return value
+
+    @field_validator("delimiter")
+    @classmethod
+    def _is_one_character(cls, value: str | None) -> str | None:
+        delimiter = "\t" if value in ("\\t", "tab") else value
+        if delimiter is not None and (len(delimiter) != 1 or not delimiter.isascii() or delimiter in '"\r\n'):
+            raise ValueError(f"{value!r} is no delimiter: expected one character, such as ';' or 'tab'")
+        return delimiter
 
     @field_validator("part_pattern")
     @classmethod

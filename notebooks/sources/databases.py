@@ -14,6 +14,7 @@ from pyarrow import csv as arrow_csv
 from sqlalchemy import exc
 
 from params import DatabaseSource, suggest
+from sources.collection import no_collection
 from sources.received import Content, Digest, SourceError, SourceRefused, patiently
 from sources.texts import join_tables, table_of_rows
 
@@ -156,9 +157,10 @@ def _fetch(connection: sa.Connection, source: DatabaseSource) -> Content:
     if repeated:
         raise SourceRefused(f"these column names stand more than once in the result: {', '.join(map(repr, repeated))}.")
     digest, tables = Digest(), list[pa.Table]()
-    for table in _chunks(names, result):
-        digest.add(_as_csv(table, include_header=not tables))
-        tables.append(table)
+    with no_collection():
+        for table in _chunks(names, result):
+            digest.add(_as_csv(table, include_header=not tables))
+            tables.append(table)
     return Content(join_tables(tables), digest)
 
 

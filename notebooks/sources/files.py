@@ -7,8 +7,10 @@ from pathlib import Path, PurePosixPath
 
 from params import FileSource, NoFileError, expand, find_files, is_local
 from sources.delimited import read_delimited
+from sources.excel import read_excel
 from sources.fetching import fetch
-from sources.formats import read_excel, read_json_lines, read_parquet
+from sources.json_files import read_json
+from sources.parquet import read_parquet
 from sources.parts import Part, add_part_column, join_parts, name_parts
 from sources.received import Content, Digest, SourceError, SourceRefused
 from sources.unpacking import unpack
@@ -67,8 +69,9 @@ def _parse(received: bytes, path: str, source: FileSource, malformed_allowed: in
     if format_ == "csv":
         read = read_delimited(data, source, malformed_allowed)
         return Content(read.table, digest, notes + read.notes, read.malformed)
-    readers = {"parquet": read_parquet, "jsonl": read_json_lines, "excel": read_excel}
-    return Content(readers[format_](data, source), digest, notes)
+    readers = {"parquet": read_parquet, "jsonl": read_json, "excel": read_excel}
+    table, noted = readers[format_](data, source)
+    return Content(table, digest, notes + noted)
 
 
 def _expectation(source: FileSource, path: str) -> str:

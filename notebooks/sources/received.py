@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -12,6 +12,7 @@ import pandas as pd
 import pyarrow as pa
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt
 
+_TEXT = pd.StringDtype("pyarrow", na_value=np.nan)
 LONGEST_WAIT = 300.0  # seconds; a source that asks for more is left to the next run
 
 T = TypeVar("T")
@@ -106,6 +107,17 @@ class Received:
         """Number of rows in the table."""
         return len(self.table)
 
+    def with_row_numbers(self, column: str) -> Received:
+        """Add a column that numbers the rows in the order received, from 1; one of that name in the table is used."""
+        if column in self.table:
+            note = f"The table has a column {column!r} itself: it names the rows."
+            return replace(self, notes=[*self.notes, note])
+        numbers = pa.array(np.arange(1, self.rows + 1)).cast(pa.large_string())
+        table = self.table.copy()
+        table.insert(0, column, pd.array(numbers, dtype=_TEXT))
+        note = f"No column names a customer: {column!r} numbers the rows in the order received."
+        return replace(self, table=table, notes=[*self.notes, note])
+
     def provenance(self) -> dict[str, Any]:
         """Return the facts for `provenance.json`: none of when: equal content is an equal dataset."""
         facts = {
@@ -122,8 +134,7 @@ class Received:
 
 
 def _as_pandas(table: pa.Table) -> pd.DataFrame:
-    text = pd.StringDtype("pyarrow", na_value=np.nan)
-    frame: pd.DataFrame = table.to_pandas(types_mapper={pa.large_string(): text}.get)
+    frame: pd.DataFrame = table.to_pandas(types_mapper={pa.large_string(): _TEXT}.get)
     return frame
 
 

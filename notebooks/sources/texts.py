@@ -9,36 +9,39 @@ from __future__ import annotations
 import datetime
 import decimal
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sources.collection import no_collection
 from sources.received import SourceRefused
 
 _LARGEST_EXACT = 2.0**53  # whole numbers up to here are exact in a float
+_DEEPEST = 5  # objects within objects that become columns; what is deeper stays JSON
 
 
-class Number(float):
-    """A number of a JSON text that remembers how it was written."""
+class Number(str):
+    """A number with a fraction or an exponent in a JSON text, as it was written."""
 
-    text: str
+    __slots__ = ()
 
-    def __new__(cls, text: str) -> Number:
-        """Parse a JSON number with a fraction or an exponent."""
-        number = super().__new__(cls, text)
-        number.text = text
-        return number
+
+_DECODER = json.JSONDecoder(parse_float=Number, parse_constant=str)
 
 
 def parse_json(text: str | bytes) -> Any:
     """Parse JSON; numbers keep the digits they were written with.
 
     Raises:
-        ValueError: it is not JSON.
+        ValueError: it is not JSON, or nested too deep to be read.
     """
-    return json.loads(text, parse_float=Number, parse_constant=str)
+    try:
+        with no_collection():
+            return _DECODER.decode(text if isinstance(text, str) else text.decode(json.detect_encoding(text)))
+    except RecursionError:
+        raise ValueError("its values are nested too deep") from None
 
 
 def text_of(value: Any) -> str | None:
@@ -56,13 +59,19 @@ def text_of(value: Any) -> str | None:
     if isinstance(value, (bytes, bytearray, memoryview)):
         return bytes(value).hex()
     if isinstance(value, (dict, list, tuple)):
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=text_of)
+        return json.dumps(_as_json(value), ensure_ascii=False, separators=(",", ":"), default=text_of)
     return str(value)
 
 
+def _as_json(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _as_json(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_as_json(item) for item in value]
+    return float(value) if isinstance(value, Number) else value
+
+
 def _text_of_float(value: float) -> str:
-    if isinstance(value, Number):
-        return value.text
     return str(int(value)) if value.is_integer() and abs(value) < _LARGEST_EXACT else repr(value)
 
 
@@ -73,9 +82,34 @@ def table_of_rows(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> pa.Tab
 
 
 def table_of_records(records: Sequence[Mapping[str, Any]]) -> pa.Table:
-    """Build a table of text columns from records; the columns are the union of their keys, a missing key is a null."""
-    names = dict.fromkeys(key for record in records for key in record)
-    return pa.table({name: _text_column(name, [record.get(name) for record in records]) for name in names})
+    """Build a table of text columns from JSON objects: the union of their keys; a key that one lacks is null there.
+
+    An object within an object becomes columns of its own: `city` within `address` is `address.city`.
+
+    Raises:
+        SourceRefused: two columns get the same name, or a text is not Unicode.
+    """
+    columns = list(_columns_of(records, "", _DEEPEST))
+    names = [name for name, _ in columns]
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise SourceRefused(
+            f"these names come from nested objects and stand there too: {', '.join(map(repr, repeated))}."
+        )
+    return pa.table([column for _, column in columns], names)
+
+
+def _columns_of(records: Sequence[Mapping[str, Any]], prefix: str, depth: int) -> Iterator[tuple[str, pa.Array]]:
+    for key in dict.fromkeys(key for record in records for key in record):
+        values = [record.get(key) for record in records]
+        if depth and dict in set(map(type, values)):
+            nested = list(_columns_of([v if isinstance(v, dict) else {} for v in values], f"{prefix}{key}.", depth - 1))
+            values = [None if isinstance(value, dict) else value for value in values]
+            if nested and not any(value is not None for value in values):
+                yield from nested
+                continue
+            yield from nested
+        yield f"{prefix}{key}", _text_column(f"{prefix}{key}", values)
 
 
 def join_tables(tables: list[pa.Table]) -> pa.Table:
@@ -89,13 +123,25 @@ def table_as_text(table: pa.Table) -> pa.Table:
     return pa.table(columns, table.column_names)
 
 
-def _text_column(name: str, values: Iterable[Any]) -> pa.Array:
+def _text_column(name: str, values: Sequence[Any]) -> pa.Array:
+    kinds = set(map(type, values)) - {type(None)}
     try:
-        return pa.array([text_of(value) for value in values], pa.large_string())
+        if kinds == {int}:
+            return pa.array(values, pa.int64()).cast(pa.large_string())
+    except OverflowError:
+        pass
+    try:
+        if kinds == {float}:
+            texts = [None if value is None else _text_of_float(value) for value in values]
+        else:
+            texts = list(values if kinds <= {str, Number} else map(text_of, values))
+        return pa.array(texts, pa.large_string())
     except UnicodeEncodeError as error:
         raise SourceRefused(
             f"column {name!r} has a text that is not Unicode ({error.reason}); mend it there."
         ) from None
+    except RecursionError:
+        raise SourceRefused(f"column {name!r} has a value that is nested too deep.") from None
 
 
 def _column_as_text(name: str, column: pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
