@@ -68,10 +68,15 @@ class Execution:
 def heading_above(notebook: NotebookNode, index: int) -> str:
     """Return the text of the nearest heading above a cell, or an empty text."""
     for cell in reversed(notebook.cells[:index]):
-        headings = _HEADING.findall(cell.source) if cell.cell_type == "markdown" else []
-        if headings:
-            return str(headings[-1])
+        if cell.cell_type == "markdown" and (heading := last_heading(cell.source)):
+            return heading
     return ""
+
+
+def last_heading(markdown: str) -> str:
+    """Return the text of the last heading in a markdown cell, or an empty text."""
+    headings = _HEADING.findall(markdown)
+    return str(headings[-1]) if headings else ""
 
 
 def is_code(cell: NotebookNode) -> bool:

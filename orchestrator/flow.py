@@ -24,11 +24,12 @@ import shlex
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import notebooks.telemetry  # noqa: F401  (Prefect reads its settings when it is imported)
@@ -36,7 +37,12 @@ import notebooks.telemetry  # noqa: F401  (Prefect reads its settings when it is
 # isort: split
 import fastapi.encoders  # noqa: F401  (Prefect imports it when a flow starts; here a server is still coming up)
 from prefect import Task, flow, get_run_logger, task
-from prefect.artifacts import create_link_artifact, create_table_artifact
+from prefect.artifacts import (
+    create_link_artifact,
+    create_progress_artifact,
+    create_table_artifact,
+    update_progress_artifact,
+)
 from prefect.cache_policies import NO_CACHE
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State
@@ -46,7 +52,7 @@ from prefect.schedules import Cron, Interval
 from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 from prefect.states import Completed, Crashed, Failed
 
-from orchestrator import kernels, leftovers, server
+from orchestrator import kernels, leftovers, live, server
 from orchestrator import run as runs
 from orchestrator.contents import remembering
 from orchestrator.decisions import make_demand
@@ -65,6 +71,7 @@ from orchestrator.stages import Stage, upstream_of
 
 RETRY_DELAY_SECONDS = 3
 KERNELS_AHEAD = 2  # a kernel takes about 200 MB
+_SECONDS_TO_TELL = 2  # from one renewal of a running run's page to the next
 
 
 class _WithoutNoise(logging.Filter):
@@ -82,17 +89,29 @@ for _name in ("prefect.flow_runs", "prefect.task_runs"):
     logging.getLogger(_name).addFilter(_WithoutNoise())
 
 
-class _LoggingListener:
-    """Logs each cell and what it prints, live, to the task run's log."""
+class _Listener:
+    """Tells each cell and what it prints, as it happens: to the task run's log, the terminal, and the run's page."""
 
-    def __init__(self) -> None:
-        self.logger = get_run_logger()
+    def __init__(self, run: Run, stage: Stage) -> None:
+        self.run, self.stage, self.logger = run, stage, get_run_logger()
+        self.progress = create_progress_artifact(0, f"progress-{_key(stage.name)}", "cells executed")
+        self.told = time.monotonic()  # when page and artifact were renewed
 
     def cell_started(self, number: int, total: int, heading: str) -> None:
         self.logger.info("cell %d/%d %s", number, total, heading)
+        live.current().cell_started(self.stage.name, number, total, heading)
+        if time.monotonic() > self.told + _SECONDS_TO_TELL:
+            runs.write_page(self.run, f"{self.stage.name}: cell {number} of {total}, {heading}")
+            self.tell_progress(100 * (number - 1) / total)
+            self.told = time.monotonic()
+
+    def tell_progress(self, percent: float) -> None:
+        """Renew what Prefect's UI shows of the stage's progress."""
+        update_progress_artifact(cast(UUID, self.progress), percent)  # a coroutine it is in coroutines only
 
     def text_printed(self, line: str) -> None:
         self.logger.info("    %s", line)
+        live.current().text_printed(self.stage.name, line)
 
 
 def _may_pass(task: Task[Any, Any], task_run: Any, state: State[Any]) -> bool:
@@ -115,13 +134,16 @@ def run_stage(run: Run, stage: Stage, events: Emitter) -> Any:
         decision = runs.reuse_stage(run, stage)
         get_run_logger().info("%s", decision)
         if decision.entry:
+            live.current().stage_ended(run.record.stage(stage.name))
             _publish_report(run, run.record.stage(stage.name))
             return Completed(name="Reused", message=decision.reason)
     kernels.start_ahead(run.plan.project.notebooks / stage.notebook)
     for near in run.expected_after(stage)[:KERNELS_AHEAD]:
         kernels.start_ahead(near)
+    live.current().stage_started(stage.name)
+    listener = _Listener(run, stage)
     try:
-        entry = runs.run_stage(run, stage, attempt, _LoggingListener())
+        entry = runs.run_stage(run, stage, attempt, listener)
     except StageFailedError:
         _publish_report(run, run.record.stage(stage.name))
         raise
@@ -129,9 +151,11 @@ def run_stage(run: Run, stage: Stage, events: Emitter) -> Any:
         run.redactor.clean_error(error)
         raise
     finally:
+        live.current().stage_ended(run.record.stage(stage.name))
         events.stage_ended(run.record, stage.name)
     if entry.reason:
         get_run_logger().warning("%s: %s", entry.name, entry.reason)
+    listener.tell_progress(100)
     _publish_report(run, entry)
     _publish_results(run, entry)
     return entry.results
@@ -150,7 +174,7 @@ def churn(
     """Run the stages in order; each starts only when the stages it reads from have completed."""
     logger = get_run_logger()
     # What renders the reports takes a second to import; meanwhile the first stage runs.
-    threading.Thread(target=import_module, args=("orchestrator.html_report",), daemon=True).start()
+    threading.Thread(target=import_module, args=("orchestrator.site.stage_page",), daemon=True).start()
     plan = make_plan(PROJECT, Path(params), settings or {}, start, only)
     redact_logs(redactor_for(plan.params))
     try:
@@ -168,6 +192,7 @@ def churn(
                 kernels.warm_up(expected, cold=cold_kernels, withheld=plan.withheld)
             run.record.prefect.flow_run_id = str(flow_run.id)
             logger.info("Run %s: %s", run.record.run_id, plan.params.name)
+            live.current().run_started(run.record, plan.params.name, runs.estimate(run))
             events.run_started(run.record)
             return _run_stages(run, events)
     except RunInProgressError as error:
@@ -177,13 +202,14 @@ def churn(
         return Completed(name="Skipped", message=str(error))
 
 
-def run_churn(*arguments: Any) -> State[Any]:
-    """Run the flow from the command line; its state says how it ended.
+def run_churn(*arguments: Any, quiet: bool = False, verbose: bool = False) -> State[Any]:
+    """Run the flow from the command line; its state says how it ended, and holds the id of the run.
 
     Without Prefect's heartbeats, unless its settings ask for them: they are for servers that watch over runs elsewhere,
     and to end them takes up to a second.
     """
-    with temporary_settings(set_defaults={PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+    settings = temporary_settings(set_defaults={PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None})
+    with settings, live.showing(quiet=quiet, verbose=verbose):
         return churn(*arguments, return_state=True)
 
 
@@ -257,6 +283,7 @@ def _run_task(run: Run, stage: Stage, states: Mapping[str, State[Any]], events: 
     if state.is_pending():  # NotReady
         blocked_by = next(name for name in upstream if not states[name].is_completed())
         runs.skip_stage(run, stage, f"{blocked_by} did not complete")
+        live.current().stage_ended(run.record.stage(stage.name))
     return state
 
 
@@ -272,21 +299,21 @@ def _publish_report(run: Run, entry: StageRecord) -> None:
     if not entry.report:
         return
     page = run.folder / (entry.report_html or entry.report)
-    create_link_artifact(page.as_uri(), link_text=f"Report of {entry.name}", key=f"report-{_key(entry)}")
+    create_link_artifact(page.as_uri(), link_text=f"Report of {entry.name}", key=f"report-{_key(entry.name)}")
 
 
 def _publish_results(run: Run, entry: StageRecord) -> None:
     """Show a stage's results, and the quality rules, as tables in Prefect's UI."""
     results = [{"result": name, "value": value} for name, value in entry.results.items()]
-    create_table_artifact(results, f"results-{_key(entry)}")
+    create_table_artifact(results, f"results-{_key(entry.name)}")
     quality = run.plan.project.root / "data/validated/quality.json"
     if entry.name == "validation" and quality.exists():
         rules = json.loads(quality.read_text(encoding="utf-8"))["rules"]
         create_table_artifact(run.redactor.clean_tree(rules), "quality")
 
 
-def _key(entry: StageRecord) -> str:
-    return entry.name.replace("_", "-")  # Prefect allows no underscore in the key of an artifact
+def _key(stage: str) -> str:
+    return stage.replace("_", "-")  # Prefect allows no underscore in the key of an artifact
 
 
 class _Runner(Runner):

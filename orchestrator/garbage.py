@@ -14,12 +14,13 @@ from pathlib import Path
 
 from rich.filesize import decimal
 
-from orchestrator.listing import list_runs, say_age
+from orchestrator.listing import list_runs
 from orchestrator.needed import Cache, UnknownNeedError, find_needed
 from orchestrator.paths import Project
 from orchestrator.record import RunRecord, now
 from orchestrator.registered import Registered, find_registered, may_have_model
 from orchestrator.snapshot import code_file
+from orchestrator.words import say_age
 
 _ASIDE = ".removed"  # in the folder of the runs: what is being removed; no run has its record there
 

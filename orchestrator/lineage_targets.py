@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import re
-import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from notebooks.params import suggest
+from orchestrator import mlflow_store
 from orchestrator.cache import list_files
 from orchestrator.contents import measure, sha256
 from orchestrator.errors import UsageError
 from orchestrator.lineage import Graph, Kind, own_executions
-from orchestrator.mlflow_store import STAGE, database_file, open_database, tracking_uri
+from orchestrator.mlflow_store import STAGE, ask
 from orchestrator.paths import Project
 from orchestrator.record import StageRecord
 from orchestrator.stages import DATASETS, POINTERS
@@ -24,7 +24,6 @@ SHORTEST = 6  # characters of a hash that may stand for it
 _HASH = re.compile(r"[0-9a-f]+(\.dir)?")
 _RUN = re.compile(r"\d{4}(-[\d-]*[0-9a-f]*)?")
 _MODEL = re.compile(r"(?:models:/(?P<name>[^@/]+))?(?:/(?P<version>\d+)|@(?P<alias>[^@/]+))")
-_WAIT_SECONDS = 1
 
 
 @dataclass(frozen=True)
@@ -200,26 +199,20 @@ def _read_lists(project: Project, graph: Graph) -> None:
 
 def read_aliases(project: Project, graph: Graph) -> dict[tuple[str, str], str]:
     """Return the aliases of registered models in a local MLflow database: model and alias -> version."""
-    rows = _ask(project, graph, "SELECT name, alias, version FROM registered_model_aliases ORDER BY name, alias")
-    return {(name, alias): str(version) for name, alias, version in rows}
+    found = mlflow_store.read_aliases(project, _find_newest(graph))
+    return {(one.name, one.alias): one.version for one in found}
 
 
 def _read_origin(project: Project, graph: Graph, name: str, version: str) -> str:
     query = "SELECT run_id FROM model_versions WHERE name = ? AND version = ?"
-    rows = _ask(project, graph, query, name, int(version))
+    rows = ask(project, _find_newest(graph), query, name, int(version))
     return str(rows[0][0] or "") if rows else ""
 
 
-def _ask(project: Project, graph: Graph, query: str, *values: str | int) -> list[tuple[str, ...]]:
-    """Ask the database of the newest model building; there is no answer where it is a server, or cannot be read."""
+def _find_newest(graph: Graph) -> StageRecord:
+    """Return the newest model building, whose MLflow is asked."""
     built = (entry for entry in reversed(graph.entries.values()) if entry.name == STAGE)
-    entry = next(built, StageRecord(name=STAGE, notebook=""))
-    with contextlib.suppress(sqlite3.Error, OSError, UsageError):  # a time-out is an OSError
-        database = database_file(project, tracking_uri(project, entry))
-        if database and database.is_file():
-            with open_database(database, "ro", _WAIT_SECONDS) as connection:
-                return connection.execute(query, values).fetchall()
-    return []
+    return next(built, StageRecord(name=STAGE, notebook=""))
 
 
 def _locate(project: Project, what: str) -> Path:

@@ -17,10 +17,10 @@ from orchestrator.errors import UsageError
 from orchestrator.mlflow_store import STAGE
 from orchestrator.paths import Project
 from orchestrator.record import RunRecord, StageRecord, load_record, now, run_ids
+from orchestrator.words import say_age
 
 METRICS = ("test_roc_auc", "cv_roc_auc")  # of model building; the first that it has is the run's main one
 
-_UNITS = (("year", 365 * 86400), ("month", 30 * 86400), ("day", 86400), ("hour", 3600), ("minute", 60), ("second", 1))
 _COLUMNS = ("run", "age", "status", "stages", "took", "main metric")
 _WIDE = 10_000  # characters of a line that no terminal shows: nothing is cut or wrapped
 _ID = len("2026-01-31-235959-4f2a")
@@ -81,16 +81,6 @@ def as_json(run_id: str, record: RunRecord | None) -> dict[str, Any]:
         "metric": {"name": metric[0], "value": metric[1]} if metric else None,
         "model": record.mlflow.model,
     }
-
-
-def say_age(since: datetime.datetime, moment: datetime.datetime) -> str:
-    """Return how long ago a moment is, in its largest unit: `3 days ago`."""
-    elapsed = int((moment - since).total_seconds())
-    for unit, seconds in _UNITS:
-        if elapsed >= seconds:
-            count = elapsed // seconds
-            return f"{count} {unit}{'s' if count > 1 else ''} ago"
-    return "just now"
 
 
 def count_stages(record: RunRecord) -> str:

@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestrator.mlflow_store import STAGE, database_file, local_path, open_database, tracking_uri
+from orchestrator.mlflow_store import STAGE, database_file, database_uri, local_path, open_database, tracking_uri
 from orchestrator.paths import Project
 from orchestrator.record import RunRecord, now
 
@@ -45,7 +45,7 @@ def log_reports(run: Run, wait_seconds: float = 20) -> None:
 
     with tempfile.TemporaryDirectory() as folder:
         _copy(reports, Path(folder))
-        MlflowClient(_address(database) if database else uri).log_artifacts(run_id, folder, "reports")
+        MlflowClient(database_uri(database) if database else uri).log_artifacts(run_id, folder, "reports")
 
 
 def kill_unfinished(project: Project, record: RunRecord, wait_seconds: float = 20) -> list[str]:
@@ -113,12 +113,6 @@ def _copy(files: list[Path], folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for file in files:
         shutil.copy(file, folder)
-
-
-def _address(database: Path) -> str:
-    from sqlalchemy import URL  # takes half a second
-
-    return URL.create("sqlite", database=database.as_posix()).render_as_string()  # escapes what an address may not hold
 
 
 def _local_artifacts(database: Path, run_id: str, wait_seconds: float) -> Path | None:

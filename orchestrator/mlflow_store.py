@@ -6,11 +6,13 @@ import contextlib
 import json
 import sqlite3
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from orchestrator.contents import sha256
+from orchestrator.errors import UsageError
 from orchestrator.paths import Project
 from orchestrator.preflight import declared_parameters
 from orchestrator.record import StageRecord
@@ -18,6 +20,7 @@ from orchestrator.stages import find_stage
 
 STAGE = "model_building"
 MODEL_FILE = "model.skops"  # as notebooks/tracking.py names it
+CHAMPION = "champion"  # the alias of the registered model in use
 
 _SQLITE = "sqlite:///"
 
@@ -42,6 +45,13 @@ def database_file(project: Project, uri: str) -> Path | None:
     if not uri.startswith(_SQLITE):
         return None
     return Path(project.notebooks, uri.removeprefix(_SQLITE).partition("?")[0]).resolve()
+
+
+def database_uri(database: Path) -> str:
+    """Return the address of an SQLite file, as MLflow takes it."""
+    from sqlalchemy import URL  # takes half a second
+
+    return URL.create("sqlite", database=database.as_posix()).render_as_string()  # escapes what an address may not hold
 
 
 def find_lost_model(project: Project, entry: StageRecord) -> Iterator[str]:
@@ -75,6 +85,31 @@ def find_files(project: Project, entry: StageRecord) -> Iterator[Path]:
         yield from (database, database.with_name(f"{database.name}-wal"))
         with contextlib.suppress(sqlite3.Error, TimeoutError):
             yield from find_model_files(database, str(run_id), wait_seconds=1)
+
+
+@dataclass(frozen=True)
+class Alias:
+    """A version of a registered model that an alias names."""
+
+    name: str
+    alias: str
+    version: str
+
+
+def read_aliases(project: Project, entry: StageRecord) -> list[Alias]:
+    """Return the aliases in the local MLflow database that a model building used."""
+    rows = ask(project, entry, "SELECT name, alias, version FROM registered_model_aliases ORDER BY name, alias")
+    return [Alias(name, alias, str(version)) for name, alias, version in rows]
+
+
+def ask(project: Project, entry: StageRecord, query: str, *values: str | int) -> list[tuple[str, ...]]:
+    """Ask the database that a model building used; there is no answer where it is a server, or cannot be read."""
+    with contextlib.suppress(sqlite3.Error, OSError, UsageError):  # a time-out is an OSError
+        database = database_file(project, tracking_uri(project, entry))
+        if database and database.is_file():
+            with open_database(database, "ro", wait_seconds=1) as connection:
+                return connection.execute(query, values).fetchall()
+    return []
 
 
 def find_model_files(database: Path, run_id: str, wait_seconds: float) -> list[Path]:

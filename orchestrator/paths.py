@@ -43,6 +43,11 @@ class Project:
         return self.outputs / "run.lock"
 
     @property
+    def servers_file(self) -> Path:
+        """Where the servers listen that `churn ui` started, while they run."""
+        return self.outputs / "servers.json"
+
+    @property
     def params_file(self) -> Path:
         """The facts of the data set, unless a run names another file."""
         return self.root / "params.yaml"

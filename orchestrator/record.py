@@ -69,6 +69,11 @@ class StageRecord(_Entry):
     cells_not_run: int = 0
     reused_from: str | None = None
 
+    @property
+    def seconds(self) -> float | None:
+        """How long it took; None before it has ended."""
+        return (self.ended_at - self.started_at).total_seconds() if self.started_at and self.ended_at else None
+
 
 class Git(_Entry):
     """The commit that was checked out, and whether files differed from it."""
@@ -113,6 +118,16 @@ class RunRecord(_Entry):
     prefect: PrefectReference = PrefectReference()
     mlflow: MlflowReference = MlflowReference()
     stages: list[StageRecord]
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it took; None before it has ended."""
+        return (self.ended_at - self.started_at).total_seconds() if self.ended_at else None
+
+    @property
+    def is_good(self) -> bool:
+        """Whether nothing went wrong, so far."""
+        return self.status in ("completed", "running")
 
     def stage(self, name: str) -> StageRecord:
         """Return the entry of a stage."""

@@ -8,16 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
-from jinja2 import Environment, FileSystemLoader, select_autoescape
 from nbformat import NotebookNode
 from nbformat.v4 import new_markdown_cell
 
 from orchestrator.execution import Execution, is_code
 from orchestrator.lineage import describe_stage
-from orchestrator.paths import Project
-from orchestrator.record import FailedCell, Git, RunRecord, StageRecord, read_records, write_atomically
-
-TEMPLATES = Path(__file__).parent / "templates"
+from orchestrator.record import FailedCell, Git, StageRecord, write_atomically
 
 _NAMED = 4  # inputs, or outputs
 
@@ -67,6 +63,7 @@ def compose(
     facts = {
         "run_id": run_id,
         "stage": entry.name,
+        "notebook": entry.notebook,
         "status": execution.status,
         "attempt": entry.attempts,
         "started_at": entry.started_at.isoformat() if entry.started_at else None,
@@ -201,20 +198,6 @@ def _encode(text: str) -> bytes:
 
 def write_html(notebook: NotebookNode, path: Path) -> None:
     """Write a report's `.html`: one file that needs no other, loads nothing and runs nothing."""
-    from orchestrator.html_report import render  # nbconvert takes a second to import
+    from orchestrator.site.stage_page import render  # nbconvert takes a second to import
 
     write_atomically(path, render(notebook, path.stem).encode(errors="replace"))
-
-
-def write_index(project: Project) -> None:
-    """Write `outputs/index.html`: all runs, the newest first."""
-    environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=select_autoescape())
-    environment.filters["duration"] = _duration
-    page = environment.get_template("index.html").render(runs=list(read_records(project)))
-    write_atomically(project.outputs / "index.html", page.encode())
-
-
-def _duration(entry: RunRecord | StageRecord) -> str:
-    if entry.started_at is None or entry.ended_at is None:
-        return ""
-    return str(datetime.timedelta(seconds=round((entry.ended_at - entry.started_at).total_seconds())))

@@ -29,11 +29,14 @@ from orchestrator.record import (
     WriteError,
     new_run_id,
     now,
+    read_records,
     write_atomically,
     write_record,
 )
 from orchestrator.redaction import Redactor, redactor_for
 from orchestrator.runner import execute_notebook
+from orchestrator.site.overview import write_overview
+from orchestrator.site.run_page import write_run_page
 from orchestrator.snapshot import keep_code, keep_difference, read_git
 from orchestrator.stages import STAGES, Stage
 
@@ -50,6 +53,7 @@ class Run:
     history: History
     demand: Demand = field(default_factory=Demand)
     expected: tuple[Path, ...] = ()  # the notebooks that will be executed, as far as can be told before
+    before: RunRecord | None = None  # what its page compares it with
 
     @property
     def folder(self) -> Path:
@@ -103,12 +107,24 @@ def begin(plan: Plan, command: str, demand: Demand | None = None) -> Run:
     demand = demand or Demand()
     history = History(project)
     expected = list_expected(plan, predict(plan, demand, history))
-    run = Run(plan, record, redactor_for(plan.params), history, demand, expected)
+    before = next(read_records(project), None)
+    run = Run(plan, record, redactor_for(plan.params), history, demand, expected, before)
     run.save()
     if record.git and record.git.dirty:
         keep_difference(project.root, run.folder, run.redactor)
     write_atomically(run.reserve, os.urandom(_RESERVE))  # random: zeros take no room where a disk compresses
+    _write_pages(run)
     return run
+
+
+def estimate(run: Run) -> dict[str, float]:
+    """Return how many seconds each stage took when it last ran to its end, as far as it ever did."""
+    found: dict[str, float] = {}
+    for stage in run.plan.stages:
+        times = (entry.seconds for _, entry in run.history.ended(stage) if entry.status == "completed")
+        if seconds := next(times, None):
+            found[stage.name] = seconds
+    return found
 
 
 def reuse_stage(run: Run, stage: Stage) -> Decision:
@@ -203,10 +219,22 @@ def end(run: Run, status: RunStatus) -> None:
             entry.status, entry.ended_at = "interrupted", run.record.ended_at
     try:
         run.save()
-        report.write_index(run.plan.project)
+        _write_pages(run)
     finally:
         with contextlib.suppress(OSError):
             run.reserve.unlink()
+
+
+def write_page(run: Run, progress: str = "") -> None:
+    """Write the run's own page as things stand now. That it cannot be written must not cost a stage."""
+    with contextlib.suppress(WriteError):
+        write_run_page(run.plan.project, run.record, run.before, progress)
+
+
+def _write_pages(run: Run) -> None:
+    """Write the run's page and the front page, and link to them from now on."""
+    write_run_page(run.plan.project, run.record, run.before)
+    write_overview(run.plan.project)
 
 
 def _record_start(run: Run, stage: Stage, entry: StageRecord, attempt: int, content: bytes) -> None:

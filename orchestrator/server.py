@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -16,8 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.errors import ChurnError, UsageError
+from orchestrator.paths import PROJECT
 
-DEFAULT_API = "http://127.0.0.1:4200/api"  # where `prefect server start` listens
+_DEFAULT_PORT = 4200  # where `prefect server start` listens
+DEFAULT_API = f"http://127.0.0.1:{_DEFAULT_PORT}/api"
 
 _temporary: list[str] = []  # none or one
 _ROOT = Path(__file__).parent.parent
@@ -36,8 +40,8 @@ def use_running_server() -> str | None:
     """
     api, setting = _configured_api()
     if api is None:
-        if _answers(DEFAULT_API):
-            os.environ["PREFECT_API_URL"] = api = DEFAULT_API
+        if api := next(filter(_answers, _usual_apis()), None):
+            os.environ["PREFECT_API_URL"] = api
     elif not _answers(api):
         raise UsageError(
             f"The Prefect server {api} ({setting}) does not answer. "
@@ -57,7 +61,7 @@ def start_temporary_server() -> None:
     """
     command = [sys.executable, "-m", "orchestrator.temporary_server"]
     server = subprocess.Popen(command, cwd=_ROOT, stdout=subprocess.PIPE, start_new_session=True, text=True)
-    atexit.register(_end, server)
+    atexit.register(end, server)
     assert server.stdout
     address = server.stdout.readline().strip()
     if not address:
@@ -69,6 +73,13 @@ def start_temporary_server() -> None:
 def is_temporary() -> bool:
     """Whether Prefect uses the server that this process started for itself; it has no UI."""
     return os.environ.get("PREFECT_API_URL") in _temporary
+
+
+def _usual_apis() -> Iterator[str]:
+    """Yield where a server may listen that no setting names: that of `churn ui`, and Prefect's own address."""
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        yield str(json.loads(PROJECT.servers_file.read_bytes())["prefect"])
+    yield DEFAULT_API
 
 
 def _configured_api() -> tuple[str | None, str]:
@@ -91,7 +102,8 @@ def _configured_api() -> tuple[str | None, str]:
 def ensure_server() -> Iterator[str]:
     """Yield the API address of a running server, starting one on loopback where there is none.
 
-    Prefect's own temporary server does not run schedules.
+    At Prefect's own port, or at another where a program that is none of Prefect's has that one. Prefect's temporary
+    server does not run schedules.
 
     Raises:
         ChurnError: the server does not start.
@@ -99,18 +111,29 @@ def ensure_server() -> Iterator[str]:
     if found := use_running_server():
         yield found
         return
-    command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", "4200"]
+    port = choose_port(_DEFAULT_PORT)
+    command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
     # A session of its own: Ctrl-C goes to the schedule first, which still has something to tell the server.
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    api = f"http://127.0.0.1:{port}/api"
     try:
-        _wait_for(server)
-        os.environ["PREFECT_API_URL"] = DEFAULT_API
-        yield DEFAULT_API
+        _wait_for(server, api)
+        os.environ["PREFECT_API_URL"] = api
+        yield api
     finally:
-        _end(server)
+        end(server)
 
 
-def _end(server: subprocess.Popen[Any]) -> None:
+def choose_port(preferred: int) -> int:
+    """Return a port of loopback that is free: the preferred one, if it is."""
+    for port in (preferred, 0):
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)) as probe:
+            return int(probe.getsockname()[1])
+    raise ChurnError("No port of 127.0.0.1 is free.")
+
+
+def end(server: subprocess.Popen[Any]) -> None:
+    """End a server, by force where it does not end by itself."""
     server.terminate()
     try:
         server.wait(_SECONDS_TO_END)
@@ -118,9 +141,9 @@ def _end(server: subprocess.Popen[Any]) -> None:
         server.kill()
 
 
-def _wait_for(server: subprocess.Popen[bytes]) -> None:
+def _wait_for(server: subprocess.Popen[bytes], api: str) -> None:
     deadline = time.monotonic() + _SECONDS_TO_START
-    while not _answers(DEFAULT_API):
+    while not _answers(api):
         if server.poll() is not None or time.monotonic() > deadline:
             raise ChurnError("Prefect's server did not start: `prefect server start` in a terminal shows why.")
         time.sleep(0.5)

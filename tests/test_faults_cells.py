@@ -113,7 +113,7 @@ def test_a_cell_that_ends_the_stage_is_named_everywhere(
     assert headline in notebook.cells[0].source
     page = (run.folder / "01_ingestion.html").read_text(encoding="utf-8")
     assert headline in page
-    assert 'class="cell-not_run"' in page
+    assert 'class="cell cell-not_run"' in page
 
 
 @pytest.mark.parametrize("printed", [True, False])

@@ -21,13 +21,13 @@ from nbformat.v4 import new_code_cell, new_notebook
 from orchestrator.contents import measure, measure_files, sha256
 from orchestrator.errors import UsageError
 from orchestrator.execution import Execution
-from orchestrator.html_report import render
 from orchestrator.lineage import Graph, build_graph
 from orchestrator.lineage_targets import Target, find_target
 from orchestrator.lineage_view import as_json, print_trees, trace
 from orchestrator.paths import Project
 from orchestrator.record import Content, Environment, Git, RunRecord, StageRecord, write_record
 from orchestrator.report import compose
+from orchestrator.site.stage_page import render
 from orchestrator.stages import STAGES, Stage
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from browser import find_faults, from_elsewhere, opened, watch
 from conftest import read_run, run_flow, write_notebook
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 
 from orchestrator.execution import Execution
 from orchestrator.record import StageRecord
@@ -38,52 +38,31 @@ PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgG
 
 @pytest.fixture
 def page() -> Iterator[Page]:
-    """A page of Chromium, as the system installed it."""
-    executable = shutil.which("chromium")
-    if executable is None:
-        pytest.skip("Chromium is not installed")
-    with sync_playwright() as playwright:
-        flags = ["--headless", "--no-sandbox", "--disable-gpu"]
-        browser = playwright.chromium.launch(executable_path=executable, args=flags)
-        yield browser.new_page()
-        browser.close()
-
-
-def watch(page: Page) -> tuple[list[str], list[str]]:
-    """Return two lists that take what a page asks for, and what happens in it: messages and dialogs."""
-    requests: list[str] = []
-    events: list[str] = []
-    page.on("request", lambda request: requests.append(request.url))
-    page.on("console", lambda message: events.append(message.text))
-    page.on("dialog", lambda dialog: (events.append(dialog.message), dialog.dismiss()))
-    return requests, events
-
-
-def from_elsewhere(requests: list[str]) -> list[str]:
-    """Return the requests that left the disk."""
-    return [url for url in requests if not url.startswith(("file:", "data:"))]
+    """A page of Chromium."""
+    with opened() as page:
+        yield page
 
 
 def test_the_front_page_leads_to_the_failed_cell_offline(
     tiny_project: Path, prefect_api: dict[str, str], page: Page
 ) -> None:
-    """From `outputs/index.html` one click opens the failed stage's report, the next lands on its cell."""
+    """From `outputs/index.html` one click opens the run, the next lands on the failed cell of the stage's page."""
     cells = [*(f"print({number})\n" * 30 for number in range(10)), "raise ValueError('<b>`no` &amp; bold</b>')"]
     write_notebook(tiny_project / "notebooks/01_ingestion.ipynb", "ingestion", cells)
     assert run_flow(tiny_project, "--only", "ingestion", env=prefect_api).returncode == 1
     requests, events = watch(page)
     page.goto((tiny_project / "outputs/index.html").as_uri())
-    assert read_run(tiny_project).run_id in page.inner_text("main")
-    page.click("text=ingestion")
-    assert "ValueError: <b>'no' &amp; bold</b>" in page.inner_text(".celltag_run-banner")
-    assert page.evaluate("window.scrollY") == 0
-    page.click("text=failed cell")
+    page.get_by_role("link", name=read_run(tiny_project).run_id).first.click()
+    assert "ValueError: <b>`no` &amp; bold</b>" in page.locator(".alarm").inner_text()
+    page.get_by_role("link", name="Open the report at the failed cell").click()
     page.wait_for_function("window.scrollY > 500")
+    assert "ValueError: <b>'no' &amp; bold</b>" in page.inner_text(".celltag_run-banner")
     mark = page.get_by_text("Failed in the next cell").bounding_box()
     assert mark is not None
     assert -50 < mark["y"] < 720
     assert page.locator(".cell-failed").count() == 1
     assert page.locator(".cell-not_run").count() == 1
+    assert page.locator(".contents .at-fault").inner_text() == "Step 11"
     assert from_elsewhere(requests) == []
     assert events == []
 
@@ -97,7 +76,7 @@ def test_nothing_that_a_notebook_holds_runs_or_loads(tmp_path: Path, page: Page)
     write_html(compose(execution, "a-run", entry)[0], tmp_path / "report.html")
     requests, events = watch(page)
     page.goto((tmp_path / "report.html").as_uri())
-    for link in page.locator("a").all():
+    for link in page.locator(".body a").all():
         link.dispatch_event("click")
     page.wait_for_timeout(500)
     assert page.evaluate("window.ran") is None
@@ -126,5 +105,6 @@ def test_an_ordinary_report_shows_tables_colours_and_plots(tmp_path: Path, page:
     colour = "getComputedStyle(document.querySelectorAll('table')[1].querySelector('td')).backgroundColor"
     assert page.evaluate(colour) == "rgb(8, 48, 107)"
     assert page.evaluate("[...document.images].map(image => image.complete && image.naturalWidth)") == [1, 20]
+    assert find_faults(page) == []
     assert from_elsewhere(requests) == []
     assert events == []

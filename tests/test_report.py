@@ -13,10 +13,10 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 
 from orchestrator import report
 from orchestrator.execution import Execution
-from orchestrator.html_report import clean, render
 from orchestrator.outputs import CELL_CAP, IMAGE_CAP, TEXT_CAP, CellOutputs
 from orchestrator.record import StageRecord, now
 from orchestrator.redaction import Redactor
+from orchestrator.site.stage_page import clean, render
 from orchestrator.streams import LINE_CAP, LINES_CAP, LoggedLines, StreamCleaner
 
 

@@ -12,6 +12,9 @@ from orchestrator.cli import drafting  # noqa: F401  (each adds its commands, in
 from orchestrator.cli import running
 
 # isort: split
+from orchestrator.cli import viewing  # noqa: F401
+
+# isort: split
 from orchestrator.cli import records  # noqa: F401
 from orchestrator.cli.app import app, call, parse_settings
 

@@ -53,7 +53,7 @@ def gc(
     """
     from orchestrator.garbage import describe, find_garbage, remove_garbage
     from orchestrator.needed import hold_cache
-    from orchestrator.report import write_index
+    from orchestrator.site.overview import write_overview
 
     with hold_checkout(PROJECT), hold_cache(PROJECT) as cache:
         recover_killed()
@@ -66,7 +66,7 @@ def gc(
             typer.echo("Nothing was removed." + ("" if sys.stdin.isatty() else " With --yes it is."))
             return
         problems = remove_garbage(PROJECT, garbage)
-        write_index(PROJECT)
+        write_overview(PROJECT)
     if problems:
         raise ChurnError("\n".join(problems))
     typer.echo("Removed.")

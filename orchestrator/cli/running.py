@@ -26,6 +26,7 @@ from orchestrator.loading import loading
 from orchestrator.lock import ensure_free, hold_checkout
 from orchestrator.paths import PROJECT
 from orchestrator.preflight import make_plan
+from orchestrator.record import read_record
 from orchestrator.server import ensure_server, start_temporary_server, use_running_server
 
 
@@ -47,6 +48,8 @@ def run(
     cold_kernels: Annotated[
         bool, typer.Option("--cold-kernels", help="Start each kernel as a new process, not as a fork of a warm one.")
     ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Tell only warnings, and how the run ended.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Tell every line, on a terminal too.")] = False,
 ) -> None:
     """Run the pipeline: ingestion, validation, preparation, transformation, versioning, model_building.
 
@@ -73,18 +76,23 @@ def run(
     kernels.warm_up(expected, cold=cold_kernels, withheld=plan.withheld)  # while Prefect is imported
     with loading():
         from orchestrator.flow import run_churn
+        from orchestrator.live import list_ends
 
     try:
-        state = run_churn(str(params), chosen, start, only, cold_kernels, forced, not no_refresh)
+        state = run_churn(
+            *(str(params), chosen, start, only, cold_kernels, forced, not no_refresh), quiet=quiet, verbose=verbose
+        )
     except Exception:
         raise
     except BaseException:  # Ctrl-C, or what Prefect makes of SIGTERM
         complain("Interrupted.")
         sys.exit(130)
+    record = read_record(PROJECT, "latest")
+    typer.echo("\n".join(list_ends(record)))
     if not state.is_completed():
         error = state.result(raise_on_failure=False)
         raise error if isinstance(error, ChurnError) else ChurnError(state.message or "The run did not complete.")
-    typer.echo(f"{state.message}. Reports: {PROJECT.outputs / 'index.html'}")
+    typer.echo(f"{state.message}. Reports: {PROJECT.runs / record.run_id / 'index.html'}")
     _remember(params, settings, refresh=not no_refresh)
 
 

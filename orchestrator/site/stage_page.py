@@ -1,4 +1,4 @@
-"""A report as a page that runs nothing and loads nothing, whatever its notebook holds.
+"""An executed notebook as a page that runs nothing and loads nothing, whatever the notebook holds.
 
 Three things see to it: outputs and markdown are rebuilt from a list of allowed tags; the template has no script; and
 a Content-Security-Policy stands first in the page.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Iterator
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
 
 import tinycss2  # type: ignore[import-untyped]
@@ -22,7 +22,9 @@ from nbconvert.filters.highlight import Highlight2HTML
 from nbconvert.preprocessors.coalescestreams import CoalesceStreamsPreprocessor
 from nbformat import NotebookNode
 
-TEMPLATES = Path(__file__).parent / "templates"
+from orchestrator.execution import heading_above, is_code, last_heading
+from orchestrator.site.rendering import TEMPLATES
+from orchestrator.words import say_duration
 
 # What a page can show without a script, the best first.
 _SHOWN = ["text/html", "text/markdown", "image/svg+xml", "image/png", "image/jpeg", "text/latex", "text/plain"]
@@ -52,6 +54,7 @@ _PROPERTIES = _words("""
     text-transform vertical-align white-space word-break word-spacing
 """) | frozenset(ALLOWED_CSS_PROPERTIES)
 # pandas' Styler gives its tables ids of their own; a rule for anything else could hide what the report says.
+_IMAGE = re.compile(r"<img\b[^>]*>")
 _OWN_SELECTOR = re.compile(r"#T_\w+[\w\s.:#()>\-]*")
 
 
@@ -68,16 +71,52 @@ class _Exporter(HTMLExporter):  # type: ignore[misc]
         return page
 
 
+@dataclass(frozen=True)
+class Heading:
+    """A line of the table of contents; `is_at_fault` where the failed cell stands below it."""
+
+    title: str
+    anchor: str
+    is_at_fault: bool
+
+
 def render(notebook: NotebookNode, title: str) -> str:
     """Return a report's notebook as a page."""
-    page: str = _exporter().from_notebook_node(notebook, resources={"metadata": {"name": title}})[0]
+    resources = {"metadata": {"name": title}, "style": _style(), "contents": list_headings(notebook)}
+    page: str = _exporter().from_notebook_node(_with_places(notebook), resources=resources)[0]
     return page
+
+
+def _with_places(notebook: NotebookNode) -> NotebookNode:
+    """Return a notebook whose code cells know their number, as messages count them, and the heading above them."""
+    cells, number = [], 0
+    for index, cell in enumerate(notebook.cells):
+        number += is_code(cell)
+        place = {"number": number, "heading": heading_above(notebook, index)} if is_code(cell) else {}
+        cells.append(NotebookNode({**cell, "metadata": {**cell.metadata, "place": place}}))
+    return NotebookNode({**notebook, "cells": cells})
+
+
+def list_headings(notebook: NotebookNode) -> list[Heading]:
+    """Return the table of contents: the headings of the markdown cells, and below which of them it failed."""
+    found: list[Heading] = []
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown" and (title := last_heading(cell.source)):
+            found.append(Heading(title, f"text-{cell.get('id', '')}", is_at_fault=False))
+        elif cell.cell_type == "code" and cell.metadata.get("papermill", {}).get("status") == "failed" and found:
+            found[-1] = replace(found[-1], is_at_fault=True)
+    return found
+
+
+@functools.cache
+def _style() -> str:
+    return "".join((TEMPLATES / name).read_text(encoding="utf-8") for name in ("site/style.css", "stage/stage.css"))
 
 
 @functools.cache
 def _exporter() -> _Exporter:
     exporter = _Exporter(
-        template_name="report",
+        template_name="stage",
         extra_template_basedirs=[str(TEMPLATES)],
         sanitize_html=True,
         embed_images=True,
@@ -89,6 +128,7 @@ def _exporter() -> _Exporter:
     exporter.register_filter("clean_html", clean)
     exporter.register_filter("filter_data_type", _choose_types)
     exporter.register_filter("size", _write_size)
+    exporter.register_filter("duration", say_duration)
     return exporter
 
 
@@ -104,8 +144,16 @@ def clean(content: Any) -> str:
         for element in soup.find_all(list(_DROPPED_WHOLE)):
             element.decompose()
         markup = str(soup)
-    cleaned: str = _cleaner().clean(markup)
+    cleaned: str = _IMAGE.sub(_mend_image, _cleaner().clean(markup))
     return f"<style>{rules}</style>{cleaned}" if rules else cleaned
+
+
+def _mend_image(tag: re.Match[str]) -> str:
+    """Drop an image that may not be loaded; one without a text for those who do not see it gets an empty one."""
+    image = tag.group()
+    if " src=" not in image:
+        return ""
+    return image if " alt=" in image else image.replace("<img", '<img alt=""', 1)
 
 
 @functools.cache

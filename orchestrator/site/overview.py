@@ -1,0 +1,130 @@
+"""The front page, `outputs/index.html`: the latest run and the champion, the history, and all runs as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from orchestrator.listing import count_stages, main_metric
+from orchestrator.mlflow_store import CHAMPION, STAGE, Alias, read_aliases
+from orchestrator.paths import Project
+from orchestrator.record import RunRecord, StageRecord, read_records
+from orchestrator.site.charts import Chart, Point, draw
+from orchestrator.site.outcome import say_outcome
+from orchestrator.site.rendering import render, write_page
+
+# What the table shows of each run's model -> its heading.
+METRICS = {
+    "cv_roc_auc": "AUC cv",
+    "test_roc_auc": "AUC test",
+    "cv_average_precision": "AP cv",
+    "cv_log_loss": "log loss cv",
+}
+_DATASETS = ("data/features", "data/prepared", "data/validated", "data/raw")
+_HASH = 8  # characters
+
+
+@dataclass(frozen=True)
+class Row:
+    """One run in the table; `alias` is that of its model, if it has one."""
+
+    record: RunRecord
+    stages: str
+    data: str
+    model: str
+    alias: str
+    metrics: dict[str, float]
+
+    @property
+    def run_id(self) -> str:
+        """Its id, which is also its folder's name."""
+        return self.record.run_id
+
+    @property
+    def trained(self) -> bool:
+        """Whether the run itself trained its model, and did not reuse that of another."""
+        return any(entry.name == STAGE and entry.status == "completed" for entry in self.record.stages)
+
+
+def write_overview(project: Project) -> None:
+    """Write the front page.
+
+    Raises:
+        WriteError: it cannot be written.
+    """
+    records = list(read_records(project))
+    rows = list_rows(records, _find_aliases(project, records))
+    champion = next((row for row in rows if row.alias == CHAMPION and row.trained), None)
+    page = render(
+        "overview.html.j2",
+        script="overview.js",
+        rows=rows,
+        latest=rows[0] if rows else None,
+        sentence=say_outcome(rows[0].record) if rows else "",
+        champion=champion,
+        metrics=METRICS,
+        statuses=sorted({row.record.status for row in rows}),
+        charts=draw_history(rows),
+    )
+    write_page(project.outputs / "index.html", page)
+
+
+def list_rows(records: Sequence[RunRecord], registered: Sequence[Alias]) -> list[Row]:
+    """Return what the table says of each run, the newest first."""
+    aliases = {f"{one.name}/{one.version}": one.alias for one in registered}
+    return [
+        Row(
+            record,
+            count_stages(record),
+            _find_data(record),
+            model := record.mlflow.model or "",
+            aliases.get(model, ""),
+            {name: value for name in METRICS if isinstance(value := _results(record).get(name), float | int)},
+        )
+        for record in records
+    ]
+
+
+def draw_history(rows: Sequence[Row]) -> list[Chart]:
+    """Return the histories: the main metric of each trained model, and how long each run took; the oldest left."""
+    models = [
+        _point(row, metric[1], _spread(row.record, metric[0]), "champion" if row.alias == CHAMPION else "")
+        for row in reversed(rows)
+        if row.trained and (metric := main_metric(row.record))
+    ]
+    times = [
+        _point(row, seconds, look="" if row.record.is_good else "bad")
+        for row in reversed(rows)
+        if (seconds := row.record.seconds) is not None
+    ]
+    charts = [draw("ROC AUC of each trained model", models)] if len(models) > 1 else []
+    return charts + ([draw("Seconds that each run took", times, bars=True, decimals=0)] if len(times) > 1 else [])
+
+
+def _point(row: Row, value: float, spread: float = 0.0, look: str = "") -> Point:
+    when, link = f"{row.record.started_at:%Y-%m-%d}", f"runs/{row.run_id}/index.html"
+    return Point(row.run_id, when, link, value, spread, look)
+
+
+def _find_aliases(project: Project, records: Sequence[RunRecord]) -> list[Alias]:
+    entry = next((entry for record in records for entry in record.stages if _has_model(entry)), None)
+    return read_aliases(project, entry) if entry else []
+
+
+def _has_model(entry: StageRecord) -> bool:
+    return entry.name == STAGE and "mlflow_run_id" in entry.results
+
+
+def _results(record: RunRecord) -> dict[str, float | int | str]:
+    return next((entry.results for entry in record.stages if entry.name == STAGE), {})
+
+
+def _spread(record: RunRecord, metric: str) -> float:
+    value = _results(record).get(f"cv_{metric.partition('_')[2]}_std")
+    return float(value) if isinstance(value, float | int) else 0.0
+
+
+def _find_data(record: RunRecord) -> str:
+    """Return the start of the hash of the furthest dataset that a run has."""
+    written = {path: content.md5 for entry in record.stages for path, content in entry.outputs.items()}
+    return next((written[path][:_HASH] for path in _DATASETS if path in written), "")
