@@ -8,20 +8,20 @@ relative to the repository, so that it can be moved, versioned and restored as o
 from __future__ import annotations
 
 import contextlib
-import io
+import importlib
 import re
 import runpy
-import sqlite3
 import uuid
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
 
 import pandas as pd
 import typeguard
+
+from params.formulas import RESERVED
 
 PROJECT = "churn"
 SERVICE = "churn"
@@ -50,7 +50,6 @@ from feast import Entity, FeatureService, FeatureView, Field, FileSource, ValueT
 from feast.types import Float64, String
 '''
 _TYPES = {"number": "Float64", "category": "String"}
-_RESERVED = {TIMESTAMP, "created_timestamp", "event_expire_timestamp", "entity_row_id", "rn", "as_of", "churned"}
 
 
 @contextlib.contextmanager
@@ -65,11 +64,23 @@ def _without_typeguard() -> Iterator[None]:
 
 
 with _without_typeguard():
-    # Feast imports these two when it first reads; here, with the other imports, a warm kernel has them already.
-    import feast.infra.offline_stores.duckdb  # noqa: F401
-    import ibis.backends.duckdb  # type: ignore[import-untyped]  # noqa: F401
+    # Feast imports these when it first reads; here, with the other imports, a warm kernel has them already.
+    for _module in (
+        "feast.infra.data_sources.contrib.iceberg_catalog.iceberg_source",
+        "feast.infra.data_sources.contrib.lance.lance_source",
+        "feast.infra.data_sources.mlflow.mlflow_dataset_source",
+        "feast.infra.offline_stores.duckdb",
+        "feast.infra.passthrough_provider",
+        "feast.repo_operations",
+        "ibis.backends.duckdb.converter",
+        "ibis.formats.pandas",
+    ):
+        with contextlib.suppress(ImportError):
+            importlib.import_module(_module)
     from feast import FeatureStore
     from feast.protos.feast.core.Registry_pb2 import Registry
+
+    from online_store import fill_online_store, settle_online_store
 
 
 @dataclass(frozen=True)
@@ -93,29 +104,60 @@ def find_unfit_names(names: Iterable[str]) -> list[str]:
     reasons: dict[str, Callable[[str], object]] = {
         "Feast splits the names of features at ':' and '@'": lambda name: set(name) & {":", "@"},
         "Feast drops columns whose names end in '_y' when it joins": lambda name: name.endswith("_y"),
-        "the training set or Feast uses this name itself": lambda name: name in _RESERVED,
+        "the training set or Feast uses this name itself": lambda name: name in RESERVED,
         "two features have this name": lambda name: names.count(name) > 1,
     }
     return [f"{name!r}: {why}" for why, holds in reasons.items() for name in dict.fromkeys(names) if holds(name)]
 
 
+def fit_names(names: Iterable[str]) -> dict[str, str]:
+    """Return another name for each feature whose own Feast cannot hold: old -> new, none of them twice."""
+    renamed: dict[str, str] = {}
+    taken = {*names}
+    for name in list(names):
+        if find_unfit_names([name]):
+            new = re.sub("[:@]", "_", name) + "_"
+            while new in taken or find_unfit_names([new]):
+                new += "_"
+            taken.add(new)
+            renamed[name] = new
+    return renamed
+
+
+def is_same(one: pd.Series[Any], other: pd.Series[Any]) -> bool:
+    """Whether two columns hold the same values, a missing one where the other has none."""
+    equal = (one.to_numpy(dtype=object) == other.to_numpy(dtype=object)) | (one.isna() & other.isna()).to_numpy()
+    return bool(equal.all())
+
+
 def write_repository(
-    folder: Path, customers: pd.DataFrame, features: Sequence[Feature], customer_id: str, as_of: pd.Timestamp
+    folder: Path,
+    customers: pd.DataFrame,
+    features: Sequence[Feature],
+    customer_id: str,
+    moments: pd.Series[Any] | pd.Timestamp,
 ) -> list[str]:
     """Write the settings, the definitions and one Parquet file for each view; return the names of the views.
 
-    `customers` has a row for each customer, with the id and every feature. Each row's event is the start of the as-of
-    day in UTC: what the features say was known then.
+    `customers` has a row for each customer and day, in order, with the id and every feature. `moments` are their as-of
+    days, or the one of all; a row's event is the start of its day in UTC: what the features say was known then.
     """
     views = list(dict.fromkeys(feature.view for feature in features))
     (folder / OFFLINE).mkdir()
     for view in views:
         columns = [customer_id, *(feature.name for feature in features if feature.view == view)]
-        rows = customers[columns].assign(**{TIMESTAMP: as_of.tz_localize("UTC").as_unit("us")})
-        rows.sort_values(customer_id).to_parquet(_source_file(folder, view), index=False, compression="zstd")
+        rows = customers[columns].assign(**{TIMESTAMP: as_utc(moments)})
+        rows.to_parquet(_source_file(folder, view), index=False, compression="zstd")
     (folder / "feature_store.yaml").write_text(_SETTINGS, encoding="utf-8", newline="\n")
     (folder / "definitions.py").write_text(_define(views, features, customer_id), encoding="utf-8", newline="\n")
     return views
+
+
+def as_utc(moments: pd.Series[Any] | pd.Timestamp) -> Any:
+    """Return days without a time zone as Feast's events: their beginnings in UTC."""
+    if isinstance(moments, pd.Timestamp):
+        return moments.tz_localize("UTC").as_unit("us")
+    return moments.dt.tz_localize("UTC").dt.as_unit("us")
 
 
 def open_store(folder: Path) -> Any:
@@ -150,9 +192,8 @@ def retrieve(store: Any, customers: pd.DataFrame) -> pd.DataFrame:
 
 def materialise(store: Any, as_of: pd.Timestamp) -> None:
     """Copy each customer's newest features that were known at the start of the as-of day to the online store."""
-    end = as_of.tz_localize("UTC").to_pydatetime()
-    with _inside(Path(store.repo_path)), contextlib.redirect_stdout(io.StringIO()):
-        store.materialize(end - timedelta(days=1), end)
+    with _inside(Path(store.repo_path)):
+        fill_online_store(store, Path(store.repo_path), TIMESTAMP, as_of)
 
 
 def read_customer(store: Any, customer_id: str, value: str) -> pd.Series[Any]:
@@ -166,10 +207,10 @@ def read_customer(store: Any, customer_id: str, value: str) -> pd.Series[Any]:
 def close_store(store: Any) -> None:
     """Close Feast's connections, which Windows needs before the folder can be moved, and settle its two databases.
 
-    Feast stamps them with the time of the run and a random id, fills them in no fixed order, and shifts times by the
-    machine's time zone. Afterwards their bytes depend on nothing but the definitions, the features and the as-of date.
+    Feast stamps them with the time of the run and a random id. Afterwards their bytes depend on nothing but the
+    definitions, the features and the as-of date.
     """
-    import ibis
+    import ibis  # type: ignore[import-untyped]
 
     folder, online = Path(store.repo_path), store._get_provider().online_store
     if online._conn is not None:
@@ -179,7 +220,7 @@ def close_store(store: Any) -> None:
         ibis.options.default_backend.disconnect()
         ibis.options.default_backend = None
     _settle_registry(folder / "registry.db")
-    _settle_online_store(folder / "online_store.db")
+    settle_online_store(folder / "online_store.db")
 
 
 def _settle_registry(file: Path) -> None:
@@ -204,37 +245,6 @@ def _clear_times(message: Any) -> None:
         ):
             for inner in value if isinstance(value, Iterable) else [value]:
                 _clear_times(inner)
-
-
-def _settle_online_store(file: Path) -> None:
-    """Rebuild each table in the order of its key, kept once instead of three times: a third of the size.
-
-    Feast writes the UTC time of an event as if it were the machine's own time; it is replaced by what it stands for.
-    """
-    if not file.exists():
-        return
-    with contextlib.closing(sqlite3.connect(file)) as connection:
-        connection.execute("CREATE TEMP TABLE moments (stored INTEGER PRIMARY KEY, utc INTEGER)")
-        connection.executemany("INSERT INTO moments VALUES (?, ?)", _moments(file.parent / OFFLINE).items())
-        tables = connection.execute("SELECT name, sql FROM sqlite_master WHERE type = 'table' ORDER BY name").fetchall()
-        for name, definition in tables:
-            connection.execute(f'ALTER TABLE "{name}" RENAME TO unsorted')
-            connection.execute(
-                "UPDATE unsorted SET event_ts = (SELECT utc FROM moments WHERE stored = event_ts) "
-                "WHERE event_ts IN (SELECT stored FROM moments WHERE stored <> utc)"
-            )
-            connection.execute(definition.removesuffix(" WITHOUT ROWID") + " WITHOUT ROWID")
-            connection.execute(f'INSERT INTO "{name}" SELECT * FROM unsorted ORDER BY entity_key, feature_name')
-            connection.execute("DROP TABLE unsorted")
-        connection.commit()
-        connection.execute("VACUUM")
-
-
-def _moments(offline: Path) -> dict[int, int]:
-    """Return the times of all events: seconds as Feast takes them in this time zone -> seconds in UTC."""
-    columns = [pd.read_parquet(file, columns=[TIMESTAMP])[TIMESTAMP] for file in offline.glob("*.parquet")]
-    moments = {moment.to_pydatetime() for column in columns for moment in column.unique()}
-    return {int(moment.replace(tzinfo=None).timestamp()): int(moment.timestamp()) for moment in moments}
 
 
 @contextlib.contextmanager

@@ -1,14 +1,69 @@
-"""From cleaned tables to one row per customer: what cleaning changed, duplicates, left joins with their coverage."""
+"""From cleaned tables to one row per customer: what cleaning changed, days of snapshots, left joins, coverage."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 import stagekit
-from params import Column, ColumnLabel, EndDateLabel, ParameterError, Source
+from params import Column, ColumnLabel, ParameterError, Params, Source
+from params.merged import name_in_merge
+
+_EXAMPLES = 3
+_MONTH = r"^(\d{4})[-/.]?(0[1-9]|1[0-2])$"  # 2024-03, 202403
+_DAY = r"^(\d{4})[-/.]?(\d{2})[-/.]?(\d{2})$"  # 20240301, 2024/03/01
+
+
+def complete_facts(facts: Mapping[str, Column], params: Params) -> dict[str, Column]:
+    """Return the facts of a table's columns, where the answer is a text, and the day of the snapshot a date.
+
+    Their types were perhaps inferred: 0 and 1 as numbers, 202403 too.
+    """
+    found = dict(facts)
+    if isinstance(params.label, ColumnLabel) and params.label.column in found:
+        found[params.label.column] = found[params.label.column].model_copy(update={"type": "category"})
+    if params.as_of_column in found:
+        found[params.as_of_column] = found[params.as_of_column].model_copy(update={"type": "date"})
+    return found
+
+
+def parse_table(frame: pd.DataFrame, facts: Mapping[str, Column], params: Params) -> pd.DataFrame:
+    """Give each column of a validated table its type; the rows keep their index.
+
+    Raises:
+        ParameterError: a text is no day, in the column that holds the day of the snapshot.
+    """
+    typed = stagekit.parse_table(frame, facts)
+    day = params.as_of_column
+    if day is not None and day in typed:
+        typed[day] = read_days(frame[day], facts[day])
+    return typed
+
+
+def read_days(texts: pd.Series[Any], column: Column) -> pd.Series[Any]:
+    """Return the days that texts name: in the column's format, as 2024-03-01 or 20240301; a month is its first day.
+
+    Raises:
+        ParameterError: a text that is not blank names none.
+    """
+    cleaned = stagekit.clean_text(texts, column)
+    distinct = pd.Series(cleaned.dropna().unique(), dtype="str")
+    compact = distinct.str.replace(_MONTH, r"\1-\2-01", regex=True).str.replace(_DAY, r"\1-\2-\3", regex=True)
+    days = stagekit.parse_column(compact, Column(type="date", format="ISO8601"))
+    days = days.fillna(stagekit.parse_column(distinct, column)).dt.normalize()
+    if days.isna().any():
+        examples = ", ".join(map(repr, distinct[days.isna()][:_EXAMPLES]))
+        raise ParameterError(
+            f"as_of: {texts.name!r} holds {examples}, which is no day: expected such as 2024-03-01, 20240301 or "
+            "2024-03, or describe the column with `type: date` and its `format`"
+        )
+    return cleaned.map(pd.Series(days.to_numpy(), index=distinct)).astype("datetime64[us]")
 
 
 def count_changes(raw: pd.DataFrame, typed: pd.DataFrame, columns: Mapping[str, Column]) -> pd.DataFrame:
@@ -34,46 +89,74 @@ def count_changes(raw: pd.DataFrame, typed: pd.DataFrame, columns: Mapping[str, 
     return pd.DataFrame.from_dict(lines, orient="index")
 
 
-def name_in_merge(name: str, table: str, taken: Collection[str]) -> str:
-    """Return the name of a table's column in the merged table: `<name>_<table>` if an earlier table has it too."""
-    return f"{name}_{table}" if name in taken else name
-
-
 def left_join(
     customers: pd.DataFrame,
     table: str,
     frame: pd.DataFrame,
     columns: Mapping[str, Column],
     source: Source,
-    customer_id: str,
-) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Add a table with at most one row a customer; every customer stays, and none is added.
+    keys: Sequence[str],
+) -> tuple[pd.DataFrame, pd.Series[bool], dict[str, Any]]:
+    """Add a table with at most one row for the same keys; every row of the customers stays, and none is added.
 
     A customer without a row gets the `absent` values of the source, and `No` in its `present` column.
 
     Returns:
-        The customers with the new columns, and the join's coverage.
+        The customers with the new columns, which of them have a row, and the join's coverage.
 
     Raises:
         ParameterError: `absent` or `present` name a column that does not fit.
-        pandas.errors.MergeError: a customer has two rows.
+        pandas.errors.MergeError: two rows have the same keys.
     """
-    names = {name: name_in_merge(name, table, customers.columns) for name in frame.columns if name != customer_id}
-    joined = customers.merge(
-        frame.rename(columns=names), how="left", on=customer_id, validate="one_to_one", indicator="_side"
-    )
-    has_row = joined.pop("_side").eq("both")
-    described = {name: column for name, column in columns.items() if name != customer_id}
+    place = find_rows(customers, frame, keys)
+    has_row = pd.Series(place >= 0, index=customers.index)
+    names = {name: name_in_merge(name, table, customers.columns) for name in frame.columns if name not in keys}
+    added = {new: _take(frame[name], place, customers.index) for name, new in names.items()}
+    described = {name: column for name, column in columns.items() if name not in keys}
     for name, value in read_absent(table, described, source.absent).items():
-        joined[names[name]] = joined[names[name]].where(has_row, value)
+        added[names[name]] = added[names[name]].where(has_row, value)
     if source.present is not None:
-        if source.present in joined:
+        if source.present in {*customers.columns, *added}:
             raise ParameterError(f"{table}.present: there is a column {source.present!r} already; choose another name.")
-        joined.insert(len(customers.columns), source.present, has_row.map({True: "Yes", False: "No"}).astype("str"))
-    return joined, _describe_join(table, len(frame), has_row)
+        added = {source.present: has_row.map({True: "Yes", False: "No"}).astype("str")} | added
+    joined = pd.concat([customers, pd.DataFrame(added, index=customers.index)], axis=1)
+    return joined, has_row, _describe_join(table, len(frame), len(np.unique(place[place >= 0])), has_row)
 
 
-def _describe_join(table: str, rows: int, has_row: pd.Series[bool]) -> dict[str, Any]:
+def find_rows(customers: pd.DataFrame, frame: pd.DataFrame, keys: Sequence[str]) -> npt.NDArray[np.intp]:
+    """Return for each customer the position of the row of a table with the same keys, -1 where there is none.
+
+    A missing key matches none, not even a missing one.
+
+    Raises:
+        pandas.errors.MergeError: two rows have the same keys.
+    """
+    wanted, known = np.zeros(len(customers), np.int64), np.zeros(len(frame), np.int64)
+    for key in keys:
+        values = pc.unique(pa.array(frame[key])).drop_null()
+        place, own = _find_each(customers[key], values), _find_each(frame[key], values)
+        wanted = np.where((wanted < 0) | (place < 0), -1, wanted * len(values) + place)
+        known = np.where((known < 0) | (own < 0), -1, known * len(values) + own)
+    rows = np.flatnonzero(known >= 0)
+    if repeated := len(rows) - len(pd.unique(known[rows])):
+        raise pd.errors.MergeError(f"{repeated:,} rows repeat the same {' and '.join(keys)}.")
+    place = _find_each(wanted, pa.array(known[rows]))
+    found: npt.NDArray[np.intp] = np.where(place < 0, -1, np.append(rows, -1)[place])
+    return found
+
+
+def _find_each(values: Any, known: pa.Array) -> npt.NDArray[np.int64]:
+    """Return the position of each value among the known ones, -1 where it is not; faster than pandas on texts."""
+    place = pc.index_in(pa.array(values), value_set=known, skip_nulls=True).fill_null(-1)
+    return np.asarray(place, dtype=np.int64)
+
+
+def _take(values: pd.Series[Any], place: npt.NDArray[np.intp], index: pd.Index) -> pd.Series[Any]:
+    array = values.to_numpy() if isinstance(values.dtype, np.dtype) else values.array
+    return pd.Series(pd.api.extensions.take(array, place, allow_fill=True), index=index)
+
+
+def _describe_join(table: str, rows: int, used: int, has_row: pd.Series[bool]) -> dict[str, Any]:
     matched = int(has_row.sum())
     share = matched / max(len(has_row), 1)
     return {
@@ -82,8 +165,17 @@ def _describe_join(table: str, rows: int, has_row: pd.Series[bool]) -> dict[str,
         "customers with a row": matched,
         "share of customers (%)": round(100 * share, 2),
         "customers without": len(has_row) - matched,
-        "rows without a customer": rows - matched,
+        "rows without a customer": rows - used,
     }
+
+
+def keep_known(
+    customers: pd.DataFrame, table: str, frame: pd.DataFrame, customer_id: str
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Return the rows of a table with several rows a customer that belong to a customer, and its coverage."""
+    is_known = stagekit.match_keys(frame[customer_id], customers[customer_id])
+    has_row = stagekit.match_keys(customers[customer_id], frame[customer_id])
+    return frame[is_known].reset_index(drop=True), _describe_join(table, len(frame), int(is_known.sum()), has_row)
 
 
 def read_absent(table: str, columns: Mapping[str, Column], absent: Mapping[str, str]) -> dict[str, Any]:
@@ -114,28 +206,29 @@ def _parse(place: str, text: str, column: Column) -> Any:
     return value
 
 
-def describe_columns(
-    facts: Mapping[str, Mapping[str, Column]],
-    sources: Mapping[str, Source],
-    customer_id: str,
-    label: ColumnLabel | EndDateLabel,
-) -> dict[str, dict[str, Any]]:
-    """Say of each column of the merged table where it comes from, its type, what it is and whether it may be a feature.
+def describe_histories(facts: Mapping[str, Mapping[str, Column]], params: Params) -> dict[str, dict[str, Any]]:
+    """Return of each table with several rows a customer its time column and the facts of its columns.
 
-    The customer id, dates and the columns of the label are no features.
+    Raises:
+        ParameterError: it has no column of that name, or the column is no date.
     """
-    answers = {label.column} if isinstance(label, ColumnLabel) else set(label.columns)
-    barred = {customer_id, *answers}
-    described: dict[str, dict[str, Any]] = {}
+    described = {}
     for table, columns in facts.items():
-        present = sources[table].present if described else None  # the first table has a row for each customer
-        if present is not None:
-            text = f"whether the customer has a row in {table}"
-            described[present] = {"table": table, "type": "category", "description": text, "feature": True}
-        for name, column in columns.items():
-            if name == customer_id in described:
-                continue
-            is_feature = column.feature and column.type not in ("id", "date") and name not in barred
-            entry = {"table": table, "type": column.type, "description": column.description, "feature": is_feature}
-            described[name_in_merge(name, table, described)] = entry
+        time = params.sources[table].time
+        if not params.sources[table].many:
+            continue
+        if time is not None and time not in columns:
+            raise ParameterError(f"{table}.time: no column {time!r}{stagekit.suggest(time, list(columns))}")
+        if time is not None and columns[time].type != "date":
+            raise ParameterError(
+                f"{table}.time: {time!r} is a {columns[time].type}: describe it with `type: date` and its `format`"
+            )
+        described[table] = {
+            "time": time,
+            "columns": {
+                name: column.model_dump(include={"type", "description", "feature"})
+                for name, column in columns.items()
+                if name != params.customer_id
+            },
+        }
     return described

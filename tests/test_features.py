@@ -260,8 +260,7 @@ def test_the_company_becomes_features_and_a_training_set(tmp_path: Path) -> None
     results = transform(parameters, tmp_path)
     training = pd.read_parquet(tmp_path / "features" / "training.parquet")
     received = ["Monthly charge ($)", "Größe", "months_since_begin"]
-    assert list(training) == ["id", "as_of", "churned", *received]
-    assert (training["as_of"] == AS_OF).all()
+    assert list(training) == ["id", "churned", "twin_group", *received]
     expected = company.set_index("id").loc[training["id"]]
     assert training["id"].is_monotonic_increasing
     assert (training["churned"].to_numpy() == expected["EndDate"].notna().to_numpy()).all()
@@ -319,9 +318,9 @@ def test_a_table_with_the_answer_in_a_column_needs_no_dates(tmp_path: Path) -> N
     parameters = write_prepared(tmp_path, company, describe(company, late=()), params)
     results = transform(parameters | {"write_online": False}, tmp_path)
     training = pd.read_parquet(tmp_path / "features" / "training.parquet")
-    assert list(training) == ["id", "as_of", "churned", "Monthly charge ($)", "Größe"]
+    assert list(training) == ["id", "churned", "twin_group", "Monthly charge ($)", "Größe"]
     assert results["churned"] == (company["left"] == "y").sum()
-    assert results["as_of"] == "2000-01-01"
+    assert results["as_of"] == "none"
 
 
 def prepare(params_file: Path, folder: Path, root: Path) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -12,10 +13,11 @@ from test_quality import make_company, run_stage, soil, write_company
 
 import merging
 import stagekit
-from params import Column, ColumnLabel, EndDateLabel, FileSource, ParameterError, load_params
+from params import Column, FileSource, ParameterError, Params, load_params
+from params.merged import describe_columns
 
 RENAMED = {"Type": "Contract"}
-LABEL = EndDateLabel(end_date="EndDate", begin_date="BeginDate", horizon_days=92)
+LABEL = {"end_date": "EndDate", "begin_date": "BeginDate", "horizon_days": 92}
 
 
 def read_csv(path: Path) -> pd.DataFrame:
@@ -42,6 +44,13 @@ def assert_equals_the_flat_table(customers: pd.DataFrame, shared_data: Path) -> 
 def frame_of(**columns: list[str | None]) -> pd.DataFrame:
     """Make a table of texts."""
     return pd.DataFrame({name: pd.Series(values, dtype="str") for name, values in columns.items()})
+
+
+def describe_company(label: dict[str, Any], as_of: Any = "2024-01-01", **sources: dict[str, Any]) -> Params:
+    """Return the facts of a company whose customers are named by `id`; each table comes from a file."""
+    files = {name: {"file": f"{name}.csv"} | facts for name, facts in sources.items()}
+    facts = {"name": "Tiny", "customer_id": "id", "as_of": as_of, "label": label, "sources": files}
+    return Params.model_validate(facts)
 
 
 def test_the_last_row_received_stays() -> None:
@@ -110,7 +119,10 @@ def test_a_left_join_keeps_every_customer_and_adds_none(internet: FileSource) ->
     """A customer without a row gets the `absent` values; a blank within a row stays missing; coverage is counted."""
     texts = frame_of(id=["b", "z"], Service=["DSL", "DSL"], Security=[None, "Yes"], Speed=["5", "6"], Used=["1", "2"])
     table = stagekit.parse_table(texts, INTERNET)
-    joined, coverage = merging.left_join(frame_of(id=["a", "b"]), "internet", table, INTERNET, internet, "id")
+    joined, has_row, coverage = merging.left_join(
+        frame_of(id=["a", "b"]), "internet", table, INTERNET, internet, ["id"]
+    )
+    assert has_row.tolist() == [False, True]
     assert joined.columns.tolist() == ["id", "HasInternet", "Service", "Security", "Speed", "Used"]
     assert joined.iloc[0].tolist()[:5] == ["a", "No", "No", "No internet service", 0.0]
     assert joined.isna().to_numpy().tolist() == [[False] * 5 + [True], [False] * 3 + [True, False, False]]
@@ -122,7 +134,7 @@ def test_a_repeated_customer_cannot_multiply_rows(internet: FileSource) -> None:
     """A join with an unresolved duplicate raises instead of adding a row."""
     table = frame_of(id=["a", "a"], Service=["DSL", "No"], Security=["No", "No"], Speed=["1", "1"], Used=["1", "1"])
     with pytest.raises(pd.errors.MergeError):
-        merging.left_join(frame_of(id=["a"]), "internet", table, INTERNET, internet, "id")
+        merging.left_join(frame_of(id=["a"]), "internet", table, INTERNET, internet, ["id"])
 
 
 @pytest.mark.parametrize(
@@ -146,7 +158,7 @@ def test_a_present_column_must_have_a_new_name(internet: FileSource) -> None:
     )
     source = FileSource(file="internet.csv", present="HasInternet")
     with pytest.raises(ParameterError, match=r"internet\.present: there is a column 'HasInternet' already"):
-        merging.left_join(frame_of(id=["a"]), "internet", table, {}, source, "id")
+        merging.left_join(frame_of(id=["a"]), "internet", table, {}, source, ["id"])
 
 
 def test_two_columns_of_one_name_are_both_kept() -> None:
@@ -155,33 +167,35 @@ def test_two_columns_of_one_name_are_both_kept() -> None:
         "first": {"id": Column(type="id"), "Churn": Column()},
         "second": {"id": Column(type="id"), "Churn": Column()},
     }
-    sources = {name: FileSource(file=f"{name}.csv") for name in facts}
+    params = describe_company({"column": "Churn", "positive": "Yes"}, first={}, second={})
     first, second = frame_of(id=["a"], Churn=["Yes"]), frame_of(id=["a"], Churn=["No"])
-    joined, _ = merging.left_join(first, "second", second, facts["second"], sources["second"], "id")
-    described = merging.describe_columns(facts, sources, "id", ColumnLabel(column="Churn", positive="Yes"))
+    joined, *_ = merging.left_join(first, "second", second, facts["second"], params.sources["second"], ["id"])
+    described = describe_columns(facts, params)
     assert joined.to_dict("list") == {"id": ["a"], "Churn": ["Yes"], "Churn_second": ["No"]}
     assert list(described) == ["id", "Churn", "Churn_second"]
     assert not any(column["feature"] for column in described.values())
 
 
-def test_ids_dates_answers_and_barred_columns_are_no_features(internet: FileSource) -> None:
-    """All else may be a feature, the `present` column included; the order is that of the merged table."""
+def test_ids_answers_and_barred_columns_are_no_features() -> None:
+    """All else may be a feature, the `present` column included, and the days since a date that is no answer."""
     contract = {
         "id": Column(type="id"),
         "BeginDate": Column(type="date"),
         "Paid": Column(type="number", feature=False),
+        "Signed": Column(type="date"),
         "Type": Column(description="contract term"),
     }
     facts = {"contract": contract, "internet": {"id": Column(type="id"), "Service": Column()}}
-    described = merging.describe_columns(facts, {"contract": internet, "internet": internet}, "id", LABEL)
-    assert [name for name, column in described.items() if column["feature"]] == ["Type", "HasInternet", "Service"]
+    described = describe_columns(facts, describe_company(LABEL, contract={}, internet={"present": "HasInternet"}))
+    features = [name for name, column in described.items() if column["feature"]]
+    assert features == ["Signed", "Type", "HasInternet", "Service"]
     assert described["Type"] == {
         "table": "contract",
         "type": "category",
         "description": "contract term",
         "feature": True,
     }
-    assert list(described) == ["id", "BeginDate", "Paid", "Type", "HasInternet", "Service"]
+    assert list(described) == ["id", "BeginDate", "Paid", "Signed", "Type", "HasInternet", "Service"]
 
 
 def test_the_four_tables_merge_to_the_flat_table(shared_data: Path) -> None:
@@ -191,7 +205,7 @@ def test_the_four_tables_merge_to_the_flat_table(shared_data: Path) -> None:
     for source, facts in params.sources.items():
         texts = read_csv(shared_data / "interconnect" / f"{source}.csv")
         table = stagekit.parse_table(texts, facts.columns)
-        join = (source, table, facts.columns, facts, params.customer_id)
+        join = (source, table, facts.columns, facts, [params.customer_id])
         customers = table if customers.empty else merging.left_join(customers, *join)[0]
     assert_equals_the_flat_table(customers.sort_values("customerID", ignore_index=True), shared_data)
 

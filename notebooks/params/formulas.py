@@ -1,0 +1,396 @@
+"""The language of features of one's own: read and checked without data, so that no stage has to start for it.
+
+An expression is made of columns, numbers, texts, `+ - * / // % **`, comparisons, `in`, `and`, `or`, `not` and the
+functions of `FUNCTIONS`. A condition is a number too: 1 where it holds, 0 where not. Column names that are not plain
+names stand in backticks, as in pandas' `eval`.
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import graphlib
+import keyword
+import math
+import re
+import reprlib
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from .facts import ParameterError
+from .loading import suggest
+from .model import Expression
+
+Kind = Literal["number", "text", "unknown"]
+
+# function -> least and most numbers of arguments
+FUNCTIONS: dict[str, tuple[int, int]] = {
+    "abs": (1, 1),
+    "log": (1, 1),
+    "log1p": (1, 1),
+    "sqrt": (1, 1),
+    "min": (2, 100),
+    "max": (2, 100),
+    "round": (1, 2),
+    "where": (3, 3),
+    "isnull": (1, 1),
+}
+# Names that the training set and the feature store give to columns of their own.
+RESERVED = frozenset(
+    {
+        "event_timestamp",
+        "created_timestamp",
+        "event_expire_timestamp",
+        "entity_row_id",
+        "rn",
+        "as_of",
+        "churned",
+        "twin_group",
+        "training_row",
+    }
+)
+_LONGEST = 2_000  # characters of an expression
+_LARGEST = 1e300
+_DEEPEST = 200  # operations within each other; a sum of so many columns, say
+_HINTS = {
+    ast.Attribute: "a dot is no part of it; a column whose name has one stands in backticks",
+    ast.BitAnd: "write `and` for `&`",
+    ast.BitOr: "write `or` for `|`",
+    ast.Invert: "write `not` for `~`",
+    ast.IfExp: "write `where(condition, a, b)` for `a if condition else b`",
+    ast.Is: "write `==`, or `isnull(x)`",
+    ast.IsNot: "write `!=`, or `not isnull(x)`",
+}
+_SHOWN = 100  # characters of an expression in a message
+_SINGLE_EQUALS = re.compile(r"(?<![=!<>])=(?!=)")
+_ARITHMETIC = (ast.Add, ast.Sub, ast.Mult, ast.Div, ast.FloorDiv, ast.Mod, ast.Pow)
+_ORDER = (ast.Lt, ast.LtE, ast.Gt, ast.GtE)
+
+
+@dataclass(frozen=True)
+class Formula:
+    """An expression that was read: its syntax tree, in which names are those of columns, and the columns it needs."""
+
+    name: str
+    text: str
+    tree: ast.expr
+    columns: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Columns:
+    """What expressions may use, as far as it is known.
+
+    `kinds`: column -> its kind; `barred`: column -> why none may use it; `unread`: the tables whose columns nobody
+    knows before they are read; `computed`: what transformation may compute, and an expression may use.
+    """
+
+    kinds: Mapping[str, Kind]
+    barred: Mapping[str, str] = field(default_factory=dict)
+    unread: tuple[str, ...] = ()
+    computed: Collection[str] = ()
+
+
+def read_formula(name: str, text: str) -> Formula:
+    """Read one expression.
+
+    Raises:
+        ParameterError: it is no expression, or uses what is not part of the language; names the feature and the place.
+    """
+    if len(text) > _LONGEST:
+        raise ParameterError(f"features.{name}: the expression has {len(text):,} characters, at most {_LONGEST:,} may")
+    shown = reprlib.repr(text) if len(text) > _SHOWN else repr(text)
+    try:
+        source, quoted = _take_out_quoted(" ".join(text.splitlines()).strip())
+        tree = ast.parse(source, mode="eval").body
+        _check_depth(tree)
+        columns = dict.fromkeys(_read(tree, source, quoted))
+    except SyntaxError as error:
+        hint = "; write `==` to compare" if _SINGLE_EQUALS.search(text) else ""
+        raise ParameterError(f"features.{name}: {shown} is no expression: {error.msg}{hint}") from None
+    except (RecursionError, MemoryError):
+        raise ParameterError(f"features.{name}: {shown} is nested too deeply") from None
+    except ValueError as error:
+        raise ParameterError(f"features.{name}: {shown}: {error}") from None
+    if not columns:
+        raise ParameterError(f"features.{name}: {shown} uses no column")
+    return Formula(name, text, tree, tuple(columns))
+
+
+def _check_depth(tree: ast.expr) -> None:
+    level, depth = list[ast.AST]([tree]), 0
+    while level:
+        level, depth = [child for node in level for child in ast.iter_child_nodes(node)], depth + 1
+        if depth > _DEEPEST:
+            raise RecursionError
+
+
+def read_formulas(features: Mapping[str, Expression]) -> list[Formula]:
+    """Read all expressions, those that others use before the others.
+
+    Raises:
+        ParameterError: one is malformed, or some use each other in a circle.
+    """
+    formulas = {name: read_formula(name, feature.expression) for name, feature in features.items()}
+    graph = {name: [one for one in formula.columns if one in formulas] for name, formula in formulas.items()}
+    try:
+        return [formulas[name] for name in graphlib.TopologicalSorter(graph).static_order()]
+    except graphlib.CycleError as error:
+        circle = error.args[1][::-1]
+        raise ParameterError(
+            f"features.{circle[0]}: expressions use each other in a circle: {' -> '.join(circle)}"
+        ) from None
+
+
+def find_problems(features: Mapping[str, Expression], columns: Columns) -> list[str]:
+    """Say all that is wrong with expressions, as far as the columns are known."""
+    problems = [problem for name in features if (problem := _find_name_problem(name, columns))]
+    formulas = {}
+    for name, feature in features.items():
+        try:
+            formulas[name] = read_formula(name, feature.expression)
+        except ParameterError as error:
+            problems.append(str(error))
+    for formula in formulas.values():
+        problems += _find_barred(formula, columns)
+        if not columns.unread:
+            problems += [f"features.{formula.name}: {what}" for what in _find_unknown(formula, features, columns)]
+    if problems:
+        return problems
+    try:
+        return list(_find_kind_problems(read_formulas(features), columns))
+    except ParameterError as error:
+        return [str(error)]
+
+
+def find_notes(features: Mapping[str, Expression], columns: Columns) -> list[str]:
+    """Say which columns of expressions can only be looked for when the tables have been read."""
+    if not columns.unread:
+        return []
+    notes = []
+    for name, feature in features.items():
+        try:
+            unknown = _find_unknown(read_formula(name, feature.expression), features, columns)
+        except ParameterError:
+            continue  # that is a problem
+        tables = ", ".join(columns.unread)
+        notes += [f"features.{name}: {what}; known when {tables} is read" for what in unknown]
+    return notes
+
+
+def find_kinds(formulas: list[Formula], kinds: Mapping[str, Kind]) -> dict[str, Kind]:
+    """Return the kind of each formula's result; formulas come in the order of `read_formulas`.
+
+    Raises:
+        ParameterError: texts and numbers are mixed.
+    """
+    known, found = dict(kinds), dict[str, Kind]()
+    for formula in formulas:
+        try:
+            found[formula.name] = known[formula.name] = _kind(formula.tree, known)
+        except ValueError as error:
+            raise ParameterError(f"features.{formula.name}: {formula.text!r}: {error}") from None
+    return found
+
+
+def _find_kind_problems(formulas: list[Formula], columns: Columns) -> Iterator[str]:
+    kinds = dict(columns.kinds)
+    for formula in formulas:
+        try:
+            kinds |= find_kinds([formula], kinds)
+        except ParameterError as error:
+            yield str(error)
+            kinds[formula.name] = "unknown"
+
+
+def _find_name_problem(name: str, columns: Columns) -> str | None:
+    if not name.isidentifier() or keyword.iskeyword(name):
+        return f"features.{name}: {name!r} is not a name: expected letters, digits and underscores"
+    if name in RESERVED or name.endswith("_y"):
+        return f"features.{name}: the training set or the feature store uses such a name itself; choose another"
+    if name in columns.kinds or name in columns.barred:
+        return f"features.{name}: there is a column {name!r} already; choose another name"
+    return None
+
+
+def _find_barred(formula: Formula, columns: Columns) -> Iterator[str]:
+    for name in formula.columns:
+        if name in columns.barred:
+            yield f"features.{formula.name}: the column {name!r} cannot be used: {columns.barred[name]}"
+
+
+def _find_unknown(formula: Formula, features: Mapping[str, Expression], columns: Columns) -> Iterator[str]:
+    known = [*columns.kinds, *(name for name in features if name != formula.name)]
+    for name in formula.columns:
+        if name == formula.name:
+            yield f"no column {name!r}; an expression cannot use itself"
+        elif name not in known and name not in columns.barred and name not in columns.computed:
+            near = difflib.get_close_matches(name, [*known, *columns.computed], n=1)
+            yield f"no column {name!r}{suggest(name, near or known)}"
+
+
+def _take_out_quoted(text: str) -> tuple[str, dict[str, str]]:
+    """Put a plain name in the place of each name in backticks; return the text, and plain name -> column."""
+    quoted: dict[str, str] = {}
+    parts, position, quote = [], 0, ""
+    while position < len(text):
+        sign = text[position]
+        if sign == "`" and not quote:
+            end = text.find("`", position + 1)
+            if end < 0:
+                raise ValueError("a backtick is opened and never closed")
+            plain = f"_{'_' * text.count('_')}column{len(quoted)}"  # longer than any run of underscores: in no text
+            quoted[plain] = text[position + 1 : end]
+            parts.append(f" {plain} ")
+            position = end
+        else:
+            if quote and sign == "\\":
+                position += 1
+                parts.append(sign)
+                sign = text[position : position + 1]
+            elif sign in "'\"" and quote in ("", sign):
+                quote = "" if quote else sign
+            parts.append(sign)
+        position += 1
+    return "".join(parts).strip(), quoted
+
+
+def _read(node: ast.expr, source: str, quoted: Mapping[str, str]) -> Iterator[str]:
+    """Yield the columns of a tree, naming its nodes after them.
+
+    Raises:
+        ValueError: it has something that is not part of the language.
+    """
+    match node:
+        case ast.Name():
+            written = ast.get_source_segment(source, node) or node.id  # Python's own spelling may be another
+            node.id = quoted.get(written, written)
+            yield node.id
+        case ast.Constant(value=value):
+            _check_constant(value)
+        case ast.UnaryOp(op=ast.USub() | ast.UAdd() | ast.Not(), operand=operand):
+            yield from _read(operand, source, quoted)
+        case ast.BinOp(left=left, op=op, right=right) if isinstance(op, _ARITHMETIC):
+            yield from _read(left, source, quoted)
+            yield from _read(right, source, quoted)
+        case ast.BoolOp(values=parts):
+            for part in parts:
+                yield from _read(part, source, quoted)
+        case ast.Compare(left=left, ops=ops, comparators=others):
+            yield from _read_comparison(left, ops, others, source, quoted)
+        case ast.Call():
+            yield from _read_call(node, source, quoted)
+        case _:
+            raise ValueError(_describe_foreign(node))
+
+
+def _read_comparison(
+    left: ast.expr, ops: list[ast.cmpop], others: list[ast.expr], source: str, quoted: Mapping[str, str]
+) -> Iterator[str]:
+    yield from _read(left, source, quoted)
+    for op, other in zip(ops, others, strict=True):
+        if isinstance(op, (ast.Is, ast.IsNot)):
+            raise ValueError(_HINTS[type(op)])
+        if isinstance(op, (ast.In, ast.NotIn)):
+            values = other.elts if isinstance(other, (ast.Tuple, ast.List, ast.Set)) else []
+            if not values or not all(isinstance(value, ast.Constant) for value in values):
+                raise ValueError('`in` needs a list of texts or numbers, such as `plan in ["basic", "plus"]`')
+            for value in values:
+                _check_constant(value.value)  # type: ignore[attr-defined]
+        else:
+            yield from _read(other, source, quoted)
+
+
+def _read_call(node: ast.Call, source: str, quoted: Mapping[str, str]) -> Iterator[str]:
+    if not isinstance(node.func, ast.Name):
+        raise ValueError(_describe_foreign(node.func))
+    name = node.func.id
+    if name not in FUNCTIONS:
+        raise ValueError(f"no function {name!r}{suggest(name, list(FUNCTIONS))}")
+    least, most = FUNCTIONS[name]
+    if node.keywords or not least <= len(node.args) <= most:
+        expected = str(least) if least == most else f"{least} or more" if most > 2 else f"{least} or {most}"
+        raise ValueError(f"`{name}` takes {expected} values in brackets, one after the other")
+    if name == "round" and len(node.args) == 2 and not _is_digits(node.args[1]):
+        raise ValueError("`round` takes a whole number from 0 to 15 as its second value")
+    for argument in node.args:
+        yield from _read(argument, source, quoted)
+
+
+def _is_digits(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and type(node.value) is int and 0 <= node.value <= 15
+
+
+def _check_constant(value: Any) -> None:
+    if value is None:
+        raise ValueError("write `isnull(x)` to ask whether a value is missing")
+    if not isinstance(value, (int, float, str)):
+        raise ValueError(f"{value!r} is neither a number nor a text")
+    if not isinstance(value, str) and not (abs(value) <= _LARGEST and math.isfinite(value)):
+        raise ValueError("a number is too large")
+
+
+def _describe_foreign(node: ast.AST) -> str:
+    for kind, hint in _HINTS.items():
+        if isinstance(node, kind) or isinstance(getattr(node, "op", None), kind):
+            return hint
+    what = f"`{ast.unparse(node)}` is not part of the language"
+    return f"{what}: columns, numbers, texts, arithmetic, comparisons, and, or, not, {', '.join(FUNCTIONS)}"
+
+
+def _kind(node: ast.expr, kinds: Mapping[str, Kind]) -> Kind:
+    """Return whether a part of a formula is a number or a text.
+
+    Raises:
+        ValueError: texts and numbers are mixed.
+    """
+    match node:
+        case ast.Name(id=name):
+            return kinds.get(name, "unknown")
+        case ast.Constant(value=value):
+            return "text" if isinstance(value, str) else "number"
+        case ast.Compare(left=left, ops=ops, comparators=others):
+            _check_comparison(_kind(left, kinds), ops, others, kinds)
+            return "number"
+        case ast.Call(func=ast.Name(id="isnull"), args=[argument]):
+            _kind(argument, kinds)
+            return "number"
+        case ast.Call(func=ast.Name(id="where"), args=[condition, one, other]):
+            _demand_numbers("the condition of `where`", [condition], kinds)
+            return _same_kind(_kind(one, kinds), _kind(other, kinds), "`where` gives")
+        case ast.Call(func=ast.Name(id=name), args=arguments):
+            _demand_numbers(f"`{name}`", arguments, kinds)
+        case ast.BinOp(left=left, right=right):
+            _demand_numbers("arithmetic", [left, right], kinds)
+        case ast.BoolOp(values=values):
+            _demand_numbers("`and` and `or`", values, kinds)
+        case ast.UnaryOp(operand=operand):
+            _demand_numbers("`-` and `not`", [operand], kinds)
+    return "number"
+
+
+def _demand_numbers(what: str, nodes: list[ast.expr], kinds: Mapping[str, Kind]) -> None:
+    for node in nodes:
+        if _kind(node, kinds) == "text":
+            raise ValueError(f"{what} needs numbers or conditions, and `{_shown(node)}` is a text")
+
+
+def _shown(node: ast.expr) -> str:
+    return node.id if isinstance(node, ast.Name) else ast.unparse(node)
+
+
+def _check_comparison(left: Kind, ops: list[ast.cmpop], others: list[ast.expr], kinds: Mapping[str, Kind]) -> None:
+    for op, other in zip(ops, others, strict=True):
+        values = other.elts if isinstance(other, (ast.Tuple, ast.List, ast.Set)) else [other]
+        for value in values:
+            right = _kind(value, kinds)
+            if _same_kind(left, right, "a comparison has") == "text" and isinstance(op, _ORDER):
+                raise ValueError("texts are compared with == and != only")
+        left = _kind(values[-1], kinds)
+
+
+def _same_kind(one: Kind, other: Kind, what: str) -> Kind:
+    if {one, other} == {"number", "text"}:
+        raise ValueError(f"{what} a number and a text: a text stands in quotes, a number does not")
+    return other if one == "unknown" else one

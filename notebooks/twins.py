@@ -1,0 +1,207 @@
+"""Customers who are the same row twice: found, counted, and numbered, so that a split keeps them on one side.
+
+A model that is tested on the copy of a row that it learned from is rated too well. Twins are rows with the same
+features and the same answer under another id, near copies (see `near_copies`), and the rows of one customer on several
+days. Rows that are equal by chance, in a table with few distinct values, are none: to keep them together would part the
+customers of whole regions of the table.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.sparse import coo_array  # type: ignore[import-untyped]
+from scipy.sparse.csgraph import connected_components  # type: ignore[import-untyped]
+
+from near_copies import Ints, NearCopies, Pairs, find_near_copies
+
+_WITNESSES = 3  # columns that have to say that rows are equal by chance
+_LARGEST_GROUP = 100  # rows; more near copies of each other than that are a chain of chance
+
+
+@dataclass(frozen=True)
+class Twins:
+    """Which rows belong together.
+
+    Attributes:
+        group: a number for each row, the same for rows that belong together; from 0, in the order of the rows.
+        counts: for each kind of twin the number of rows that have one, and the groups that they form.
+        examples: pairs of row positions, by kind; of each kind the first ones.
+        notes: what an analyst should know of how they were found.
+    """
+
+    group: Ints
+    counts: pd.DataFrame
+    examples: dict[str, Pairs]
+    notes: list[str]
+
+    @property
+    def rows(self) -> int:
+        """The number of rows that share their group with another."""
+        return int((np.bincount(self.group)[self.group] > 1).sum()) if len(self.group) else 0
+
+
+def find_twins(
+    features: pd.DataFrame,
+    churned: pd.Series[Any],
+    customers: pd.Series[Any],
+    places: pd.Series[Any] | None = None,
+    *,
+    looked_at: int = 100_000,
+    seed: int = 0,
+) -> Twins:
+    """Find the rows that belong together.
+
+    Args:
+        features: a row each; numbers (float64) and texts.
+        churned: the answers, 0 and 1.
+        customers: who each row is about; the rows of one customer belong together, and the last speaks for all.
+        places: where each row stands in the table as it came, whole numbers; absent: as the rows are in order.
+        looked_at: with more customers, near copies are looked for on a fifth of so many, drawn at random.
+        seed: of what is random.
+    """
+    owner = pd.factorize(customers)[0]
+    last = np.flatnonzero(~pd.Series(owner).duplicated(keep="last"))
+    values, answers = features.iloc[last].assign(churned=churned.to_numpy(np.int64)[last]), churned.iloc[last]
+    is_numbered = places is not None and bool(places.notna().all())
+    place = places.to_numpy(np.int64)[last] if places is not None and is_numbered else np.arange(len(last))
+    equal = _hash_rows(values)
+    same, notes = _find_identical(values, equal)
+    distinct = np.flatnonzero(~pd.Series(equal).duplicated())
+    distinct = distinct[np.argsort(place[distinct], kind="stable")]
+    near = find_near_copies(
+        features.iloc[last[distinct]],
+        answers.to_numpy(np.int64)[distinct],
+        place[distinct] - place.min(initial=0),
+        looked_at=looked_at,
+        seed=seed,
+    )
+    similar, cut = _cut_chains(distinct[near.pairs], len(last))
+    found = {"identical but for the id": last[same], "near copies": last[similar]}
+    pairs = np.concatenate([_link_days(owner, last), *found.values()])
+    group = pd.factorize(_connect(pairs, len(features)))[0].astype(np.int64)
+    notes += [*cut, *_describe_search(near, len(distinct))]
+    return Twins(group, _count(owner, last, found), found, notes)
+
+
+def _hash_rows(values: pd.DataFrame) -> npt.NDArray[np.uint64]:
+    """Return a number for each row, the same for equal rows alone, but for one chance in 2 ** 64 each two rows."""
+    total = np.zeros(len(values), dtype=np.uint64)
+    for position, name in enumerate(values):
+        total += _hash_column(values[name], position)
+    return total
+
+
+def _hash_column(values: pd.Series[Any], position: int) -> npt.NDArray[np.uint64]:
+    code = pd.factorize(values, use_na_sentinel=False)[0]
+    distinct = pd.util.hash_array(np.arange(code.max(initial=0) + 1, dtype=np.uint64) * 1_000_003 + position)
+    return np.asarray(distinct, dtype=np.uint64)[code]
+
+
+def _find_identical(values: pd.DataFrame, equal: npt.NDArray[np.uint64]) -> tuple[Pairs, list[str]]:
+    """Return pairs that link the rows that are equal, none where chance makes them, and what is to be said of it.
+
+    Where rows are equal by chance, others are equal in all columns but one: of an independent column, in which two
+    rows agree with probability c, (1 - c) / c times as many. Copies have no such rows around them. The three columns
+    that explain most of the equal pairs in this way decide; a column that follows from others never does.
+    """
+    code, size = pd.factorize(equal)[0], len(equal)
+    rows = int((np.bincount(code, minlength=1)[code] > 1).sum()) if size else 0
+    if rows == 0:
+        return np.empty((0, 2), np.int64), []
+    pairs, explained = _count_pairs(equal), []
+    for position, name in enumerate(values):
+        column = _hash_column(values[name], position)
+        agree = 2 * _count_pairs(column) / (size * (size - 1))
+        if 0.01 < agree < 0.99:
+            differ = _count_pairs(equal - column) - pairs
+            explained.append(differ * agree / (1 - agree) / pairs)
+    witnesses = sorted(explained, reverse=True)[:_WITNESSES]
+    if len(witnesses) == _WITNESSES and witnesses[-1] >= 0.5:
+        return np.empty((0, 2), np.int64), [
+            f"{rows:,} customers are equal to another in all features and the answer. As many are equal but for one "
+            "feature as chance would have it, so these are no copies: the table has few distinct values."
+        ]
+    first = pd.Series(np.arange(size)).groupby(code).transform("first").to_numpy()
+    others = np.flatnonzero(first != np.arange(size))
+    return np.column_stack([first[others], others]), []
+
+
+def _count_pairs(keys: npt.NDArray[np.uint64]) -> float:
+    counts = np.bincount(pd.factorize(keys)[0]).astype(np.float64)
+    return float((counts * (counts - 1) / 2).sum())
+
+
+def _cut_chains(pairs: Pairs, size: int) -> tuple[Pairs, list[str]]:
+    """Leave out near copies that hang together in so large a group that chance must have linked them."""
+    group = _connect(pairs, size)
+    is_large = np.bincount(group, minlength=1)[group[pairs[:, 0]]] > _LARGEST_GROUP
+    if not is_large.any():
+        return pairs, []
+    return pairs[~is_large], [
+        f"{len(np.unique(pairs[is_large])):,} customers are near copies of each other in groups of more than "
+        f"{_LARGEST_GROUP}: that is how dense the table is there, and they are no twins."
+    ]
+
+
+def _link_days(owner: Ints, last: Ints) -> Pairs:
+    """Return pairs that link each row to the last one of the same customer."""
+    of_owner = np.empty(len(last), dtype=np.int64)
+    of_owner[owner[last]] = last
+    rows = np.flatnonzero(of_owner[owner] != np.arange(len(owner)))
+    return np.column_stack([rows, of_owner[owner[rows]]])
+
+
+def _connect(pairs: Pairs, size: int) -> Ints:
+    """Return a number for each row, the same for rows that pairs connect."""
+    graph = coo_array((np.ones(len(pairs), dtype=np.int8), (pairs[:, 0], pairs[:, 1])), shape=(size, size))
+    return np.asarray(connected_components(graph, directed=False)[1], dtype=np.int64)
+
+
+def _count(owner: Ints, last: Ints, found: dict[str, Pairs]) -> pd.DataFrame:
+    days = np.bincount(owner, minlength=1)[owner] > 1
+    lines = {"of one customer on several days": [int(days.sum()), len(np.unique(owner[days]))]}
+    for kind, pairs in found.items():
+        rows = np.unique(pairs)
+        lines[kind] = [len(rows), len(np.unique(_connect(pairs, len(owner))[rows]))]
+    table = pd.DataFrame.from_dict(lines, orient="index", columns=["rows", "groups"])
+    table["share of rows"] = table["rows"] / max(len(owner), 1)
+    return table
+
+
+def _describe_search(near: NearCopies, size: int) -> list[str]:
+    notes = []
+    if near.lags:
+        apart = ", ".join(f"{lag:,}" for lag in near.lags[:3]) + (", …" if len(near.lags) > 3 else "")
+        notes.append(f"Rows that lie {apart} rows apart repeat each other: a part of the table was written twice.")
+    if near.looked_at < size and near.looked_at:
+        share = near.stand_out / near.looked_at
+        notes.append(
+            f"Near copies were looked for of {near.looked_at:,} customers among all {size:,}, for the sake of time: "
+            f"{share:.2%} have one. Of these only copies at a fixed distance in the table are kept together."
+        )
+    return notes
+
+
+def show_examples(
+    features: pd.DataFrame, customers: pd.Series[Any], twins: Twins, most: int = 3, differences: int = 6
+) -> pd.DataFrame:
+    """Show some twins side by side: who they are, in how many features they agree, and where they differ."""
+    lines = []
+    for kind, pairs in twins.examples.items():
+        for one, other in pairs[:most]:
+            a, b = features.iloc[one], features.iloc[other]
+            differ = [name for name in features if not (a[name] == b[name] or (pd.isna(a[name]) and pd.isna(b[name])))]
+            shown = [f"{name}: {_show(a[name])} / {_show(b[name])}" for name in differ[:differences]]
+            more = [f"{len(differ) - differences} more"] if len(differ) > differences else []
+            who = f"{customers.iloc[one]} / {customers.iloc[other]}"
+            lines.append([kind, who, features.shape[1] - len(differ), "; ".join([*shown, *more]) or "none"])
+    return pd.DataFrame(lines, columns=["twins", "customers", "equal features", "differences"])
+
+
+def _show(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
