@@ -10,9 +10,9 @@ from draft.columns import Seen
 from draft.horizon import Ends, Horizon
 from draft.keys import Keys
 from draft.labels import Answer
+from draft.marks import Mark
 from draft.population import Population
 from draft.reading import Table
-from draft.suspects import Mark
 from draft.thresholds import Setting
 
 

@@ -16,10 +16,10 @@ from draft.horizon import Ends, choose_horizon, find_begin, find_ends
 from draft.inputs import DraftError, Input
 from draft.keys import has_row_a_customer, join_tables
 from draft.labels import LIKELY, SURE, Answer, choose_answer, find_answers, find_column, list_binary
+from draft.marks import Mark, mark_late, mark_leaks, mark_pairs, mark_useless, measure
 from draft.parts import join_parts, look_at_tables
 from draft.population import Place, Population, draw_population
 from draft.reading import Table, read_tables, rename_key
-from draft.suspects import Mark, mark_late, mark_leaks, mark_pairs, mark_useless, measure_together
 from draft.thresholds import default, find_leak_settings, find_settings
 from draft.workbooks import describe_names
 
@@ -248,16 +248,16 @@ def _suspect(draft: Draft) -> None:
     draft.population = drawn
     if drawn is None or drawn.churned.nunique() < 2:
         return
-    gate = default("transformation", "max_single_feature_auc", 0.87)
+    gate = default("transformation", "max_single_auc", 0.92)
     if isinstance(draft.as_of, datetime.date):
         _mark(draft, [mark for mark in mark_late(draft.tables, draft.as_of) if mark.place not in answers])
     _mark(draft, [mark for mark in mark_leaks(draft.tables, drawn, gate) if mark.place not in answers])
     draft.look_at += _judge_rows(drawn, gate)
-    _mark(draft, mark_pairs(draft.tables, drawn, _features(draft, drawn), gate))
+    _mark(draft, mark_pairs(draft.tables, drawn, _features(draft, drawn)))
     draft.settings += find_settings(draft.tables, draft.keys, draft.answer, drawn.all, drawn.all_churned)
     kept = _features(draft, drawn)
     if kept:
-        draft.settings += find_leak_settings(_strongest(drawn, kept), *measure_together(drawn, kept))
+        draft.settings += find_leak_settings(*measure(drawn, kept))
 
 
 def _judge_rows(drawn: Population, gate: float) -> Iterator[str]:
@@ -297,9 +297,3 @@ def _features(draft: Draft, drawn: Population) -> list[tuple[str, str]]:
         if place not in answers | out | ids
         and ((seen := draft.seen(*place)).type != "category" or seen.distinct <= most)
     ]
-
-
-def _strongest(drawn: Population, kept: Sequence[tuple[str, str]]) -> tuple[str, float]:
-    alone = {place[1]: leakage.separate(drawn.values[place], drawn.churned) for place in kept}
-    name = max(alone, key=lambda column: alone[column])
-    return name, alone[name]

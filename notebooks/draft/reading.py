@@ -15,14 +15,14 @@ import pyarrow.parquet as pq
 
 from draft import encodings, samples
 from draft.columns import Seen
-from draft.delimiters import find_delimiter, has_header, separator_line
 from draft.inputs import DraftError, Input
+from draft.layouts import find_layout
 from draft.words import without_accents
-from draft.workbooks import Sheet, find_dictionary, read_sheets
+from draft.workbooks import find_dictionary, read_sheets
 from params import DatabaseSource, FileSource, ParameterError, expand
 from sources import SourceError, read_source
 from sources.addresses import hide
-from sources.delimited import as_utf8
+from sources.encodings import as_utf8
 
 _MALFORMED = 100_000  # rows of another length that are passed over in looking
 _MOST_TABLES = 60  # of a database
@@ -121,12 +121,13 @@ def _read_text(one: Input, path: Path, start: bytes, folder: Path, root: Path, o
     notes: list[str] = []
     if not is_wide:
         encoding, notes = _settle_encoding(path, sample)
-    text = as_utf8(sample.data, encoding)
+    text = as_utf8(sample.data, None if encoding == encodings.READ else encoding)
     facts: dict[str, Any] = {} if encoding == encodings.READ else {"encoding": encoding}
-    if text.lstrip()[:1] in (b"{", b"["):
+    if text.decode(1000).lstrip()[:1] in ("{", "["):
         facts["format"] = "jsonl"
     else:
-        facts |= _layout(one, text[: 1 << 17].decode("utf-8", "ignore"))
+        facts |= find_layout(text)
+        facts |= {"format": "csv"} if _FOREIGN_SUFFIX.search(one.written.split("?")[0].lower()) else {}
     if sample.share < 1:
         sampled = folder / "sample"
         sampled.write_bytes(sample.data)
@@ -149,18 +150,6 @@ def _settle_encoding(path: Path, sample: samples.Sample) -> tuple[str, list[str]
     return encoding, [f"is UTF-8 but for byte {broken:,}; read as {encoding}, its accents are wrong: mend that byte"]
 
 
-def _layout(one: Input, start: str) -> dict[str, Any]:
-    if separator_line(start):
-        raise DraftError(f"its first line is {start.splitlines()[0]!r}, which only Excel understands: delete that line")
-    delimiter = find_delimiter(start)
-    facts: dict[str, Any] = {} if delimiter == "," else {"delimiter": delimiter}
-    if not has_header(start, delimiter):
-        facts["header"] = False
-    if _FOREIGN_SUFFIX.search(one.written.split("?")[0].lower()):
-        facts["format"] = "csv"
-    return facts
-
-
 def _read_parquet(one: Input, path: Path, folder: Path, root: Path, of: int) -> Table:
     drawn, rows = samples.draw_row_groups(path, samples.MOST_CELLS // of)
     share = 1.0
@@ -177,28 +166,19 @@ def _read_workbook(one: Input, path: Path, root: Path, left_out: list[str]) -> I
     names = {name for sheet in tables for name in sheet.header}
     tables = [sheet for sheet in tables if not find_dictionary([sheet], names - set(sheet.header))]
     if not tables:
-        reasons = [line for sheet in sheets if (line := sheet.describe_shift())]
-        raise DraftError(
-            "; ".join(reasons) or "no sheet has a table: names in its first row and more than 20 rows below"
-        )
+        raise DraftError("no sheet has a table: names of columns, and more than 20 rows below")
     others = [sheet for sheet in sheets if sheet not in tables]
     for sheet in others:
-        is_dictionary = find_dictionary([sheet], names)
-        why = sheet.describe_shift() or ("it describes the columns" if is_dictionary else "it is no table of customers")
+        why = "it describes the columns" if find_dictionary([sheet], names) else "it is no table of customers"
         left_out.append(f"{one.shown}, sheet {sheet.name!r}: {why}")
     for sheet in tables:
-        yield _read_sheet(one, path, sheet, root, len(tables), find_dictionary(others, set(sheet.header)))
-
-
-def _read_sheet(one: Input, path: Path, sheet: Sheet, root: Path, of: int, descriptions: dict[str, str]) -> Table:
-    facts: dict[str, Any] = {"sheet": sheet.name} if sheet.position or of > 1 else {}
-    if not re.search(r"\.xls[xm]$", one.written.lower()):
-        facts["format"] = "excel"
-    table = _read_file(one, path, facts, root, 1.0, [])
-    table.descriptions = descriptions
-    if of > 1:
-        table.name = name_source(sheet.name)
-    return table
+        facts: dict[str, Any] = {"sheet": sheet.name} if len(sheets) > 1 else {}
+        facts |= {"skip_rows": sheet.titles} if sheet.titles else {}
+        facts |= {} if re.search(r"\.xls[xm]$", one.written.lower()) else {"format": "excel"}
+        table = _read_file(one, path, facts, root, 1.0, [])
+        table.descriptions = find_dictionary(others, set(sheet.header))
+        table.name = name_source(sheet.name) if len(tables) > 1 else table.name
+        yield table
 
 
 def _read_file(one: Input, path: Path, facts: dict[str, Any], root: Path, share: float, notes: list[str]) -> Table:

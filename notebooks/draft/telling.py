@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from draft import labels
 from draft.drafted import Draft
 from draft.labels import SURE
+from draft.marks import Mark
 from draft.reading import Table
-from draft.suspects import Mark
 from draft.writing import describe_key
 
 _WIDTH = 118

@@ -16,42 +16,44 @@ _FEWEST = 20  # rows of a table
 
 @dataclass(frozen=True)
 class Sheet:
-    """A sheet: its first rows, and how the table in it stands."""
+    """A sheet: its first rows."""
 
     name: str
-    position: int
     rows: list[tuple[Any, ...]]
-
-    @property
-    def header(self) -> list[str]:
-        """The names in its first row."""
-        return [str(value).strip() for value in self.rows[0] if value is not None] if self.rows else []
-
-    @property
-    def is_table(self) -> bool:
-        """Whether its first row names columns of a table below."""
-        return len(self.rows) > _FEWEST and len(self.header) > 1 and len(self.header) >= 0.8 * self.width
 
     @property
     def width(self) -> int:
         """The most cells that any row fills."""
-        return max((sum(value is not None for value in row) for row in self.rows), default=0)
+        return max(map(_filled, self.rows), default=0)
 
     @property
-    def cells(self) -> set[str]:
-        """The texts in it."""
-        return {str(value).strip() for row in self.rows for value in row if isinstance(value, str)}
+    def start(self) -> int:
+        """The number of rows above the first that is about as wide as the table."""
+        wide = (place for place, row in enumerate(self.rows) if _filled(row) >= 0.8 * self.width)
+        return next(wide, 0)
 
-    def describe_shift(self) -> str | None:
-        """Say where a table begins that does not begin in the first row, if there is one."""
-        wide = [i for i, row in enumerate(self.rows) if sum(value is not None for value in row) >= 0.8 * self.width]
-        if self.is_table or not wide or wide[0] == 0 or len(self.rows) - wide[0] <= _FEWEST or self.width < 2:
-            return None
-        return f"the table of the sheet {self.name!r} begins in row {wide[0] + 1}: delete the rows above it"
+    @property
+    def titles(self) -> int:
+        """The number of rows above the table that the reader has to be told of, for there is something in them."""
+        return self.start if any(map(_filled, self.rows[: self.start])) else 0
+
+    @property
+    def header(self) -> list[str]:
+        """The names of its columns."""
+        return [str(value).strip() for value in self.rows[self.start] if value is not None] if self.rows else []
+
+    @property
+    def is_table(self) -> bool:
+        """Whether it holds a table of several columns and more than a few rows."""
+        return self.width > 1 and len(self.rows) - self.start > _FEWEST
+
+
+def _filled(row: tuple[Any, ...]) -> int:
+    return sum(value is not None for value in row)
 
 
 def read_sheets(path: Path) -> list[Sheet]:
-    """Return the sheets of a workbook with their first rows.
+    """Return the visible sheets of a workbook with their first rows.
 
     Raises:
         DraftError: it is not a whole workbook.
@@ -61,12 +63,10 @@ def read_sheets(path: Path) -> list[Sheet]:
     except Exception as error:  # openpyxl lets through what its XML and zip readers raise
         raise DraftError(f"{path.name} is not a whole Excel workbook ({error}).") from None
     found = []
-    for position, name in enumerate(book.sheetnames):
-        sheet = book[name]
-        if hasattr(sheet, "reset_dimensions"):  # a sheet of charts alone has none
-            sheet.reset_dimensions()
-            rows = list(sheet.iter_rows(max_row=_LOOKED_AT, values_only=True))
-            found.append(Sheet(name, position, rows))
+    for sheet in book.worksheets:
+        if sheet.sheet_state == "visible":
+            sheet.reset_dimensions()  # some programs write a wrong size, beyond which openpyxl would not look
+            found.append(Sheet(sheet.title, list(sheet.iter_rows(max_row=_LOOKED_AT, values_only=True))))
     book.close()
     return found
 

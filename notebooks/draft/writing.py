@@ -16,9 +16,9 @@ from draft.drafted import Draft
 from draft.horizon import Horizon
 from draft.keys import Key
 from draft.labels import Answer
+from draft.marks import Mark
 from draft.numbers import show
 from draft.reading import Table
-from draft.suspects import Mark
 from draft.thresholds import default
 
 MOST_LEVELS = int(default("transformation", "max_categories", 100))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,17 +12,18 @@ import numpy as np
 import pandas as pd
 
 import leakage
+import suspects
 from draft import words
 from draft.columns import Seen
 from draft.population import Place, Population, as_columns, seen_at
 from draft.reading import Table
+from draft.thresholds import default
 
-CERTAIN = 0.95  # AUC of one column alone that leaves no doubt
-DOUBTFUL = 0.8
+DOUBTFUL = 0.8  # AUC of one column alone from which on it is worth a look
 _TOLD_BY_NAME = 0.75  # AUC that makes a name which speaks of the end certain
-_MOST_MODELLED, _MOST_CELLS, _FEWEST_ROWS = 10_000, 500_000, 4_000  # rows and values that the quick model learns from
+_MOST_MODELLED = 60  # columns that the quick model is given, the strongest
+_MOST_ROUNDS = 3
 _MOST_LATE = 0.01  # share of days after the snapshot
-_NUMBERS = 14  # how many numbers are looked at in pairs
 _MODEL_OUTPUT = re.compile(
     r"classifier|predict|propensity|probabilit|likelihood|(?:churn|attrition|risk) ?(?:score|prob|risk|index|segment)"
 )
@@ -134,11 +135,11 @@ def _judge(place: Place, seen: Seen, values: pd.Series[Any], churned: pd.Series[
         return Mark(place, f"a copy of the answer under another name ({score})", is_out=True, is_leak=True)
     if _MODEL_OUTPUT.search(seen.words) and alone > 0.6:
         return Mark(place, f"by its name the output of a model ({score})", is_out=True, is_leak=True)
-    if alone >= CERTAIN or by_absence >= CERTAIN:
+    if max(alone, by_absence) > gate:
         return Mark(place, f"tells the answer ({score})", is_out=True, is_leak=True)
     if ends_it and max(alone, by_absence) >= _TOLD_BY_NAME:
         return Mark(place, f"by its name and values known only afterwards ({score})", is_out=True, is_leak=True)
-    if alone >= gate or (alone >= DOUBTFUL and by_absence >= DOUBTFUL):
+    if alone >= (DOUBTFUL if by_absence >= DOUBTFUL else default("transformation", "told_auc", DOUBTFUL)):
         return Mark(place, f"tells much ({score}): was it known before?", is_out=False, is_leak=True)
     if ends_it and alone >= 0.6:
         return Mark(place, f"its name speaks of the end ({score}): was it known before?", is_out=False, is_leak=True)
@@ -152,72 +153,58 @@ def _copies(values: pd.Series[Any], churned: pd.Series[Any]) -> bool:
     return bool(agreeing >= 0.99 and table.idxmax(axis=1).nunique() == 2)
 
 
-def mark_pairs(tables: Sequence[Table], drawn: Population, kept: Sequence[Place], gate: float) -> list[Mark]:
-    """Mark the number that together with another one, and the months with the company, tells the answer."""
-    numbers = [place for place in kept if seen_at(tables, place).type == "number"]
-    months = drawn.months
-    if months is None:
-        tenure = next((place for place in numbers if words.TENURE.search(place[1].lower())), None)
-        months = drawn.values[tenure] if tenure else None
+def mark_pairs(tables: Sequence[Table], drawn: Population, kept: Sequence[Place]) -> list[Mark]:
+    """Mark the numbers that together with another one, or a duration, tell the answer as no honest number does."""
+    limits = suspects.Limits(
+        told=default("transformation", "told_auc", DOUBTFUL),
+        single=default("transformation", "max_single_auc", 1),
+        pair=default("transformation", "max_pair_auc", 1),
+        pair_gain=default("transformation", "min_pair_gain", 0.1),
+    )
+    numbers = [place for place in kept if seen_at(tables, place).type != "category"]
     found: list[Mark] = []
-    for _ in range(3):  # a second number may tell the same
-        numbers = _strongest(drawn, [place for place in numbers if all(place != mark.place for mark in found)])
-        frame = as_columns(drawn.values, numbers)
-        if frame.shape[1] < 2 and months is None:
+    for _ in range(_MOST_ROUNDS):  # a second number may tell the same
+        left = [place for place in numbers if all(place != mark.place for mark in found)]
+        leaks = _find_pairs(tables, drawn, left, limits)
+        if not leaks:
             break
-        with np.errstate(divide="ignore", invalid="ignore"):
-            pairs = leakage.separate_pairs(frame, months, drawn.churned)
-        mark = next(_blame(pairs, dict(zip(frame.columns, numbers, strict=True)), gate), None)
-        if mark is None:
-            break
-        found.append(mark)
+        found.append(leaks[0])
     return found
 
 
-def _strongest(drawn: Population, numbers: Sequence[Place]) -> list[Place]:
-    """Return the numbers to look at in pairs: sums first, then those that tell most alone."""
-    alone = {place: leakage.separate(drawn.values[place], drawn.churned) for place in numbers}
-    order = sorted(numbers, key=lambda place: (not words.TOTAL.search(words.plain(place[1])), -alone[place]))
-    return sorted(order[:_NUMBERS], key=list(numbers).index)
+def _find_pairs(
+    tables: Sequence[Table], drawn: Population, numbers: Sequence[Place], limits: suspects.Limits
+) -> list[Mark]:
+    frame = as_columns(drawn.values, numbers)
+    places = dict(zip(frame.columns, numbers, strict=True))
+    spans = {} if drawn.months is None else {"the months": drawn.months}
+    durations = [name for name in places if _is_duration(seen_at(tables, places[name]))]
+    spans |= {name: frame[name] for name in durations if drawn.months is None or places[name][1] != name}
+    folds = leakage.fold_groups(np.arange(len(frame)))
+    single = leakage.separate_each(frame, drawn.churned, folds)
+    pairs = leakage.separate_pairs(frame, spans, drawn.churned, folds)
+    strong = [one for one in suspects.find_suspects(single, pairs, limits) if one.stops and len(one.columns) > 1]
+    return [_blame(one, places) for one in strong if any(name in places for name in one.columns)]
 
 
-def _blame(pairs: pd.DataFrame, places: Mapping[str, Place], gate: float) -> Iterator[Mark]:
-    strong = pairs[pairs["auc"] > gate]
-    if strong.empty:
-        return
-    combination, auc = strong["combination"].iloc[0], strong["auc"].iloc[0]
-    named = [name for name in places if name in combination.removesuffix(", less what the months explain").split(" / ")]
-    named.sort(
-        key=lambda name: (not words.TOTAL.search(words.plain(name)), -sum(name in one for one in strong["combination"]))
-    )
-    if named:
-        why = f"gives the end away in `{combination}` (AUC {auc:.3f})"
-        yield Mark(places[named[0]], why, is_out=True, is_leak=True)
+def _is_duration(seen: Seen) -> bool:
+    return seen.type == "date" or bool(words.TENURE.search(seen.words))
 
 
-def measure_together(drawn: Population, kept: Sequence[Place]) -> tuple[float, float]:
-    """Return the AUC of all evidence added up, and that of a quick model, both out of fold."""
-    from sklearn.ensemble import HistGradientBoostingClassifier
-    from sklearn.metrics import roc_auc_score
-    from sklearn.model_selection import StratifiedKFold, cross_val_predict
-    from threadpoolctl import threadpool_limits
-
-    rows = max(_MOST_CELLS // max(len(kept), 1), _FEWEST_ROWS)
-    frame = as_columns(drawn.values, list(kept)).iloc[:: -(-len(drawn.values) // min(rows, _MOST_MODELLED))]
-    churned = drawn.churned.loc[frame.index]
-    if frame.empty or min(int(churned.sum()), len(churned) - int(churned.sum())) < 25:
-        return 0.5, 0.5
-    together = leakage.separate_together(frame, churned)
-    coded = pd.DataFrame({name: _as_codes(frame[name]) for name in frame}, index=frame.index)
-    model = HistGradientBoostingClassifier(max_iter=60, max_leaf_nodes=7, random_state=0, early_stopping=False)
-    folds = StratifiedKFold(5, shuffle=True, random_state=0)
-    with threadpool_limits(1):  # threads that wait for each other are slower on so few rows
-        predicted = cross_val_predict(model, coded.to_numpy(), churned.to_numpy(), cv=folds, method="predict_proba")
-    return together, float(roc_auc_score(churned, predicted[:, 1]))
+def _blame(suspect: suspects.Suspect, places: Mapping[str, Place]) -> Mark:
+    """Mark the column of a combination that counts something up, else the first."""
+    named = [name for name in suspect.columns if name in places]
+    name = next((name for name in named if words.TOTAL.search(words.plain(name))), named[0])
+    why = f"gives the answer away in `{suspect.name}` (AUC {suspect.auc:.3f})"
+    return Mark(places[name], why, is_out=True, is_leak=True)
 
 
-def _as_codes(values: pd.Series[Any]) -> pd.Series[Any]:
-    if pd.api.types.is_numeric_dtype(values):
-        return values.astype("float64")
-    codes, _ = pd.factorize(values, sort=True)
-    return pd.Series(codes, index=values.index, dtype="float64").where(codes >= 0)
+def measure(drawn: Population, kept: Sequence[Place]) -> tuple[str, float, float]:
+    """Return the kept column that tells most alone with its AUC, and the AUC of a quick model of them all."""
+    frame = as_columns(drawn.values, list(kept))
+    rows = leakage.choose_rows(drawn.churned, int(default("transformation", "leak_check_customers", 10_000)))
+    frame, churned = frame.iloc[rows].reset_index(drop=True), drawn.churned.iloc[rows].reset_index(drop=True)
+    alone = leakage.separate_each(frame, churned, leakage.fold_groups(np.arange(len(frame))))["AUC"]
+    folds = leakage.fold_groups(np.arange(len(frame)), suspects.FOLDS)
+    model = suspects.score_quickly(frame[list(alone.index[:_MOST_MODELLED])], churned, folds)
+    return str(alone.index[0]), float(alone.iloc[0]), model
