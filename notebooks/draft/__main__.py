@@ -69,7 +69,9 @@ def _closing(draft: Draft, out: Path, folder: Path) -> list[str]:
             "Say which one it is: --label COLUMN=VALUE, where VALUE means `has churned`; or edit `label:` in the file."
         )
         return lines
-    flow = os.path.relpath(_PROJECT / "orchestrator" / "flow.py", folder)
+    flow = str(_PROJECT / "orchestrator" / "flow.py")
+    if folder.is_relative_to(_PROJECT):
+        flow = os.path.relpath(flow, folder)
     lines.append(f"Next: python {shlex.quote(Path(flow).as_posix())} --params {shlex.quote(Path(shown).as_posix())}")
     return lines
 

@@ -47,8 +47,9 @@ def read_defaults(stage: str) -> dict[str, Any]:
 
 
 def default(stage: str, name: str, otherwise: float) -> float:
-    """Return the value that a notebook gives to a parameter, or another one where it has no such parameter."""
-    return float(read_defaults(stage).get(name, otherwise))
+    """Return the value that a notebook gives to a parameter, or another one where it gives none."""
+    value = read_defaults(stage).get(name)
+    return otherwise if value is None else float(value)
 
 
 def find_settings(
