@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,6 @@ from sklearn.metrics import (
     roc_auc_score,
     roc_curve,
 )
-from sklearn.model_selection import RepeatedStratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import (
     OneHotEncoder,
@@ -29,6 +28,8 @@ from sklearn.preprocessing import (
     SplineTransformer,
 )
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from splitting import Split
 
 Floats = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]
@@ -111,16 +112,16 @@ def measure(churned: Labels, probability: Floats) -> dict[str, float]:
 
 
 def cross_validate(
-    candidates: Mapping[str, Any], features: pd.DataFrame, churned: Labels, *, folds: int, repeats: int, seed: int
+    candidates: Mapping[str, Any], features: pd.DataFrame, churned: Labels, splits: Sequence[Split], *, folds: int
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Fit each candidate anew on the training part of each fold and measure it on the rest.
+
+    `splits` are the positions of training and test rows: those of the `folds` of one repeat after the other.
 
     Returns:
         The metrics (a row for each model, repeat and fold), and the out-of-fold predictions (columns model, repeat,
         fold, row, churned, probability; `row` is a position in `features`).
     """
-    plan = RepeatedStratifiedKFold(n_splits=folds, n_repeats=repeats, random_state=seed)
-    splits = list(plan.split(features, churned))
     scores, predictions = [], []
     for name, candidate in candidates.items():
         for index, (train, test) in enumerate(splits):
