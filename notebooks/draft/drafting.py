@@ -20,7 +20,7 @@ from draft.marks import Mark, mark_late, mark_leaks, mark_pairs, mark_useless, m
 from draft.parts import join_parts, look_at_tables
 from draft.population import Place, Population, draw_population
 from draft.reading import Table, read_tables, rename_key
-from draft.thresholds import default, find_leak_settings, find_settings
+from draft.thresholds import default, doubt_model, find_settings
 from draft.workbooks import describe_names
 
 _NEARLY_ALL = 0.95  # share of the customers that need a row in a joined table, or its absence has to mean something
@@ -256,8 +256,8 @@ def _suspect(draft: Draft) -> None:
     _mark(draft, mark_pairs(draft.tables, drawn, _features(draft, drawn)))
     draft.settings += find_settings(draft.tables, draft.keys, draft.answer, drawn.all, drawn.all_churned)
     kept = _features(draft, drawn)
-    if kept:
-        draft.settings += find_leak_settings(*measure(drawn, kept))
+    if kept and (doubt := doubt_model(*measure(drawn, kept))):
+        draft.look_at.append(doubt)
 
 
 def _judge_rows(drawn: Population, gate: float) -> Iterator[str]:
