@@ -6,6 +6,7 @@ import difflib
 import glob
 import os
 import re
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,7 +53,9 @@ class Input:
     @property
     def shown(self) -> str:
         """How a message names it."""
-        return Path(self.address).name if self.kind == "file" else self.written
+        if self.kind == "file" or self.written.startswith("zip://"):
+            return Path(self.address.partition("::")[0]).name
+        return self.written
 
 
 def find_inputs(named: list[str], root: Path) -> tuple[list[Input], list[str]]:
@@ -77,12 +80,12 @@ def _find(text: str, root: Path, left_out: list[str]) -> Iterator[Input]:
     if path.is_dir():
         yield from _in_folder(path, root, left_out)
     elif path.is_file():
-        yield _file(path, root)
+        yield from _files(path, root)
     elif set(text) & set("*?["):
         found = [Path(name) for name in sorted(glob.glob(str(path))) if os.path.isfile(name)]
         if not found:
             raise DraftError(f"No file matches {path}.")
-        yield from (_file(one, root) for one in found)
+        yield from (one for path in found for one in _files(path, root))
     else:
         raise DraftError(f"There is no file or folder at {path}.{_near(path)}")
 
@@ -93,17 +96,33 @@ def _in_folder(folder: Path, root: Path, left_out: list[str]) -> Iterator[Input]
     if not data:
         raise DraftError(f"The folder {folder} has no data file: expected one that ends in {', '.join(_DATA)}.")
     left_out += [f"{path.name}: not a data file by its name" for path in files if path not in data]
-    yield from (_file(path, root) for path in data)
+    yield from (one for path in data for one in _files(path, root))
 
 
-def _file(path: Path, root: Path) -> Input:
-    """A local file; SQLite's are databases."""
+def _files(path: Path, root: Path) -> Iterator[Input]:
+    """Yield a local file: one of SQLite is a database, and an archive may hold several."""
     with path.open("rb") as file:
-        is_sqlite = file.read(16) == b"SQLite format 3\0"
+        magic = file.read(16)
     written = write_path(path, root)
-    if is_sqlite:
-        return Input("database", f"sqlite:///{path.as_posix()}", f"sqlite:///{written}")
-    return Input("file", str(path), written)
+    packed = _list_packed(path) if magic.startswith(b"PK\x03\x04") else []
+    if magic == b"SQLite format 3\0":
+        yield Input("database", f"sqlite:///{path.as_posix()}", f"sqlite:///{written}")
+    elif len(packed) > 1:
+        for name in packed:
+            yield Input("remote", address := f"zip://{name}::{path.as_posix()}", address)
+    else:
+        yield Input("file", str(path), written)
+
+
+def _list_packed(path: Path) -> list[str]:
+    """Return the data files of a zip archive; of Excel's files, which are archives too, none."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = [item.filename for item in archive.infolist() if not item.is_dir()]
+    except zipfile.BadZipFile:
+        return []  # the reader says what is wrong with it
+    own = [name for name in names if not re.search(r"(^|/)(__MACOSX/|\.)", name)]
+    return [] if "[Content_Types].xml" in names else [name for name in own if Path(name).suffix.lower() in _DATA]
 
 
 def write_path(path: Path, root: Path) -> str:

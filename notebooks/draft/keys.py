@@ -14,6 +14,7 @@ from draft.reading import Table
 
 UNIQUE = 0.95  # share of the rows that a customer id tells apart, where a few rows repeat a customer
 _FEWEST = 20  # customers
+_FIRST_PLACES = 3  # where an id stands in a table without a header
 _COMPARED = 20_000  # keys of a table, drawn by their hashes so that two tables draw the same
 _KNOWN = 0.5  # share of a table's keys that the first table has to have
 
@@ -97,7 +98,8 @@ def _is_coded(seen: Seen, position: int) -> bool:
     """Whether values are written like ids though the name does not say so: texts without spaces, of one length."""
     texts = pd.Series(seen.counts.index[:1000], dtype="str")
     if seen.type == "number":
-        return position == 0 and bool(texts.str.fullmatch(r"\d{5,}").all())
+        first = _FIRST_PLACES if words.NUMBERED.fullmatch(seen.words) else 1
+        return position < first and bool(texts.str.fullmatch(r"\d{5,}").all())
     lengths = texts.str.len()
     return bool((lengths.max() - lengths.min() <= 2) and lengths.min() >= 5 and not texts.str.contains(r"\s").any())
 

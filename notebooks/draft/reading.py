@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 import tempfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +28,7 @@ from sources.encodings import as_utf8
 _MALFORMED = 100_000  # rows of another length that are passed over in looking
 _MOST_TABLES = 60  # of a database
 _ROWS_OF_A_TABLE = 200_000
+_BEGINNING = re.compile(r"^Source '[^']*', .*?: ")
 _FOREIGN_SUFFIX = re.compile(r"\.(?:parquet|pq|jsonl|ndjson|json|xlsx|xlsm)(?=\.|$)")
 
 
@@ -72,8 +74,10 @@ def read_tables(inputs: list[Input], root: Path) -> tuple[list[Table], list[str]
             tables += _read(one, root, len(inputs), left_out)
         except (DraftError, ParameterError) as error:
             left_out.append(f"{one.shown}: {error}")
+        except (EOFError, OSError, zlib.error) as error:
+            left_out.append(f"{one.shown}: cannot be read: {error}. Fetch it again.")
         except SourceError as error:  # it begins with the source's name and address
-            left_out.append(f"{one.shown}: {str(error).partition(': ')[2]}")
+            left_out.append(f"{one.shown}: {_BEGINNING.sub('', str(error))}")
     if not tables:
         raise DraftError("There is no table to draft from:\n" + "\n".join(f"  - {line}" for line in left_out))
     _name_apart(tables)
@@ -109,7 +113,7 @@ def _fetch(one: Input, folder: Path) -> Path:
         status = getattr(error, "status", None)
         what = f"HTTP {status}" if status else hide(f"{type(error).__name__}: {error}", [one.address])
         raise DraftError(f"cannot be fetched: {what}. Check the address and the credentials.") from None
-    path = folder / (Path(one.address.split("?")[0]).name or "fetched")
+    path = folder / (Path(one.address.partition("::")[0].split("?")[0]).name or "fetched")
     path.write_bytes(data if len(data) < samples.MOST_BYTES else data[: data.rfind(b"\n") + 1])
     return path
 
@@ -117,7 +121,9 @@ def _fetch(one: Input, folder: Path) -> Path:
 def _read_text(one: Input, path: Path, start: bytes, folder: Path, root: Path, of: int) -> Table:
     encoding = encodings.find_encoding(start)
     is_wide = encoding.startswith(("utf-16", "utf-32"))
-    sample = samples.draw_lines(path, max(samples.MOST_BYTES // of, samples.MOST_BYTES // 16), spread=not is_wide)
+    line_break = "\n".encode(_unmarked(start, encoding)) if is_wide else b"\n"
+    most = max(samples.MOST_BYTES // of, samples.MOST_BYTES // 16)
+    sample = samples.draw_lines(path, most, line_break, spread=not is_wide)
     notes: list[str] = []
     if not is_wide:
         encoding, notes = _settle_encoding(path, sample)
@@ -129,12 +135,19 @@ def _read_text(one: Input, path: Path, start: bytes, folder: Path, root: Path, o
         facts |= find_layout(text)
         facts |= {"format": "csv"} if _FOREIGN_SUFFIX.search(one.written.split("?")[0].lower()) else {}
     if sample.share < 1:
-        sampled = folder / "sample"
+        sampled = folder / "sample.csv"
         sampled.write_bytes(sample.data)
         if facts.get("format") != "jsonl" and sample.data.count(b'"') % 2:  # a block begins within a quoted text
             sampled.write_bytes(samples.draw_lines(path, samples.MOST_BYTES // of, spread=False).data)
         path = sampled
     return _read_file(one, path, facts, root, sample.share, notes)
+
+
+def _unmarked(start: bytes, encoding: str) -> str:
+    """Return the order of bytes that a byte order mark stands for."""
+    if encoding in ("utf-16", "utf-32"):
+        return f"{encoding}-be" if start.startswith((b"\xfe\xff", b"\0\0")) else f"{encoding}-le"
+    return encoding
 
 
 def _settle_encoding(path: Path, sample: samples.Sample) -> tuple[str, list[str]]:
@@ -154,7 +167,7 @@ def _read_parquet(one: Input, path: Path, folder: Path, root: Path, of: int) -> 
     drawn, rows = samples.draw_row_groups(path, samples.MOST_CELLS // of)
     share = 1.0
     if drawn is not None:
-        path, share = folder / "sample", drawn.num_rows / rows
+        path, share = folder / "sample.parquet", drawn.num_rows / rows
         pq.write_table(drawn, path)
     facts = {} if re.search(r"\.(parquet|pq)$", one.written) else {"format": "parquet"}
     return _read_file(one, path, facts, root, share, [])
@@ -182,9 +195,9 @@ def _read_workbook(one: Input, path: Path, root: Path, left_out: list[str]) -> I
 
 
 def _read_file(one: Input, path: Path, facts: dict[str, Any], root: Path, share: float, notes: list[str]) -> Table:
-    name = name_source(Path(one.address.split("?")[0] if one.kind == "remote" else one.address).name.split(".")[0])
-    told = {"format": "csv", **facts} if path.name == "sample" and "format" not in facts else facts
-    source = FileSource.model_validate({"file": str(path), **told})
+    address = one.address if one.kind == "file" else one.address.partition("::")[0].split("?")[0]
+    name = name_source(Path(address).name.split(".")[0])
+    source = FileSource.model_validate({"file": str(path), **facts})
     received = read_source(name, source, root, malformed_allowed=_MALFORMED, first_wait=0.1)
     if not received.rows:
         raise DraftError("it has no rows")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import gzip
 import io
+import re
 import zipfile
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,25 +47,18 @@ def open_unpacked(path: Path) -> IO[bytes]:
         names = [item.filename for item in archive.infolist() if not item.is_dir()]
         if "[Content_Types].xml" in names:
             return path.open("rb")
-        if len(names) != 1:
-            listed = ", ".join(names[:10])
-            raise DraftError(f"{path.name} holds {len(names)} files ({listed}): unpack it, and name the folder.")
-        return archive.open(names[0])
+        own = [name for name in names if not re.search(r"(^|/)(__MACOSX/|\.)|(?i:\.(md|pdf|html?|docx?)$)", name)]
+        if len(own) != 1:
+            raise DraftError(f"{path.name} holds {len(own)} files, expected one with data.")
+        return archive.open(own[0])
     except (zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
         raise DraftError(f"{path.name} is a damaged, cut or locked zip archive: {error}.") from None
 
 
 def read_start(path: Path, size: int = 1 << 18) -> bytes:
-    """Return the first bytes of a file, unpacked.
-
-    Raises:
-        DraftError: the archive is damaged.
-    """
-    try:
-        with open_unpacked(path) as file:
-            return file.read(size)
-    except (EOFError, OSError, zlib.error) as error:
-        raise DraftError(f"{path.name} cannot be unpacked: {error}. Fetch it again.") from None
+    """Return the first bytes of a file, unpacked."""
+    with open_unpacked(path) as file:
+        return file.read(size)
 
 
 def chunks(path: Path) -> Iterator[bytes]:
@@ -94,7 +87,10 @@ def draw_lines(path: Path, most: int, line_break: bytes = b"\n", *, spread: bool
 
 
 def _whole_lines(data: bytes, line_break: bytes) -> bytes:
-    return data[: data.rfind(line_break) + len(line_break)]
+    place = data.rfind(line_break)
+    while place % len(line_break):  # within two letters of UTF-16
+        place = data.rfind(line_break, 0, place)
+    return data[: place + len(line_break)]
 
 
 def _share_of_packed(path: Path, file: IO[bytes], read: int) -> float:

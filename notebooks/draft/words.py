@@ -75,6 +75,7 @@ CUSTOMER = re.compile(
 IDENTITY = re.compile(
     r"(?<!pa)(?<!val)(?<!vo)(?<!med)ids?\b|\bno\b|\bnr\b|\bnum\b|number|nummer|numero|\bcode\b|\bkey\b|uuid|guid|\bref\b|\bcislo\b"
 )
+NUMBERED = re.compile(r"(?:column|col|var|field|feature) ?\d+")
 HOW_MANY = re.compile(
     r"\b(?:number|num|no|nr|count) of\b|\bnb\b|\bnombre de|\banzahl\b|\bnumero d|\bantall?\b|\baantal\b|count\b"
 )
