@@ -96,7 +96,9 @@ def test_no_number_stands_alone_within_a_range(values: list[int]) -> None:
 
 def test_spellings() -> None:
     """Cases, spaces, hyphens and accents make no other value; signs do, and so do single letters among many."""
-    counts = dict.fromkeys(["Month-to-month", "month to month", "A+", "A-", "Zürich", "zurich", "-1", "1", "<30", ">30"], 1)
+    counts = dict.fromkeys(
+        ["Month-to-month", "month to month", "A+", "A-", "Zürich", "zurich", "-1", "1", "<30", ">30"], 1
+    )
     assert find_spellings(counts) == {"month to month": "Month-to-month", "zurich": "Zürich"}
     assert find_spellings({"Y": 5, "y": 2, "n": 3}) == {"y": "Y"}
     assert find_spellings(dict.fromkeys("aAbBc", 1)) == {}

@@ -29,7 +29,16 @@ from params import FileSource
 from sources.encodings import Text
 
 WORDS = {
-    "French": ["identifiant", "région", "résilié", "forfait illimité", "Île-de-France", "Côte d'Azur", "été", "français"],
+    "French": [
+        "identifiant",
+        "région",
+        "résilié",
+        "forfait illimité",
+        "Île-de-France",
+        "Côte d'Azur",
+        "été",
+        "français",
+    ],
     "German": ["Kundennummer", "Straße", "gekündigt", "Größe", "Müller", "Köln", "für"],
     "Spanish": ["año", "sí", "España", "teléfono", "niño", "dirección"],
     "Portuguese": ["São Paulo", "Não", "situação", "ação"],
@@ -127,7 +136,10 @@ def test_a_missing_header_is_noticed() -> None:
     rows = [["k1", "34", "yes"], ["k2", "35", "no"], ["k3", "31", "yes"], ["k4", "30", "no"]]
     assert not has_header(rows)
     assert has_header([["key", "age", "left"], *rows])
-    assert has_header([["2019", "2020", "name"], ["1", "2", "a"], ["3", "4", "a"], ["5", "6", "b"], ["5", "6", "b"]]) is False
+    assert (
+        has_header([["2019", "2020", "name"], ["1", "2", "a"], ["3", "4", "a"], ["5", "6", "b"], ["5", "6", "b"]])
+        is False
+    )
     assert not has_header([["-1"], ["1"], ["-1"]])
     assert has_header([["only"], ["texts"], ["here"]])
 
@@ -267,7 +279,11 @@ def test_what_is_not_there_is_named(tmp_path: Path, capsys: pytest.CaptureFixtur
     [
         ("postgresql://crm:p@ss@db:5432/sales", "postgresql://crm:${SALES_PASSWORD}@db:5432/sales", ["SALES_PASSWORD"]),
         ("postgresql://crm:${PW}@db/sales", "postgresql://crm:${PW}@db/sales", []),
-        ("https://host/a/users.csv?api_key=12345&v=2", "https://host/a/users.csv?api_key=${USERS_API_KEY}&v=2", ["USERS_API_KEY"]),
+        (
+            "https://host/a/users.csv?api_key=12345&v=2",
+            "https://host/a/users.csv?api_key=${USERS_API_KEY}&v=2",
+            ["USERS_API_KEY"],
+        ),
         ("s3://bucket/churn.parquet", "s3://bucket/churn.parquet", []),
     ],
 )
@@ -313,5 +329,3 @@ def test_a_byte_order_mark_is_no_letter(draft: Drafting, tmp_path: Path) -> None
     assert isinstance(source, FileSource)
     assert source.encoding is None
     assert next(iter(drafted.columns())) == "RowNumber"
-
-
