@@ -371,7 +371,7 @@ def json_lines(size: int = 1500) -> bytes:
 
 
 def whole_database(size: int = 1500) -> dict[str, pd.DataFrame]:
-    """The tables of a shop's database: customers, orders that call their own number `id`, profiles, and one of tools."""
+    """The tables of a shop's database: customers, orders whose own number is called `id`, profiles, and a stranger."""
     made = people(size, seed=47)
     orders = 4 * size
     ids = np.arange(1000, 1000 + size)

@@ -61,7 +61,7 @@ def test_numbers_with_units_and_groups_stay_numbers() -> None:
 
 
 def test_day_and_month_follow_the_other_dates_of_the_table() -> None:
-    """Dates that may be read both ways are read like the others; without others the table's habit decides, and is told."""
+    """Dates that may be read both ways are read like the others; without others a habit decides, and that is told."""
     both = ["01/02/2024", "03/04/2024", "05/06/2024"] * 9
     clear = ["13/02/2024", "03/04/2024", "05/06/2024"] * 9
     frame = pd.DataFrame({"one": both, "other": clear}, dtype="str")

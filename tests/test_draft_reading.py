@@ -48,7 +48,7 @@ WORDS = {
     "Hungarian": ["Ügyfél", "Győr", "Székesfehérvár", "űrlap"],
     "Russian": ["Клиент", "отток", "Москва", "Санкт-Петербург"],
     "Greek": ["πελάτης", "Αθήνα", "όχι"],
-    "Turkish": ["müşteri", "ayrıldı", "İstanbul", "Kadıköy", "Şişli"],
+    "Turkish": ["müşteri", "ayr\u0131ld\u0131", "İstanbul", "Kad\u0131köy", "Şişli"],
 }
 CODE_PAGES = {
     "cp1252": ["French", "German", "Spanish", "Portuguese", "Nordic"],

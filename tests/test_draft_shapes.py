@@ -33,7 +33,7 @@ def data(tmp_path: Path) -> Path:
 
 
 def test_a_bank_with_a_look_alike_of_the_label_and_a_complaint_that_tells_all(draft: Drafting, data: Path) -> None:
-    """`Exited` is the label though `IsActiveMember` is there; row numbers, surnames and the complaint are no features."""
+    """`Exited` is the label, not `IsActiveMember`; row numbers, surnames and the complaint are no features."""
     drafted = draft(*shapes.bank(data))
     assert (drafted.column_label.column, drafted.column_label.positive) == ("Exited", "1")
     assert drafted.params.customer_id == "CustomerId"
