@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 import leakage
 import suspects
@@ -206,5 +207,6 @@ def measure(drawn: Population, kept: Sequence[Place]) -> tuple[str, float, float
     frame, churned = frame.iloc[rows].reset_index(drop=True), drawn.churned.iloc[rows].reset_index(drop=True)
     alone = leakage.separate_each(frame, churned, leakage.fold_groups(np.arange(len(frame))))["AUC"]
     folds = leakage.fold_groups(np.arange(len(frame)), suspects.FOLDS)
-    model = suspects.score_quickly(frame[list(alone.index[:_MOST_MODELLED])], churned, folds)
+    with threadpool_limits(1):  # threads that wait for each other are slower on so few rows
+        model = suspects.score_quickly(frame[list(alone.index[:_MOST_MODELLED])], churned, folds)
     return str(alone.index[0]), float(alone.iloc[0]), model
