@@ -244,13 +244,16 @@ def subscriptions(folder: Path, size: int = 3000) -> list[Path]:
 
 def monthly(folder: Path, size: int = 800) -> list[Path]:
     """Snapshots of the same customers in six files, one a month, the month in the name."""
-    made = people(size, seed=23, rate=-2.6)
+    made = people(size, seed=23, rate=-1.6)
+    known = {"region": made.choose("north", "south", "east"), "age": made.whole(18, 90), "plan": made.term}
     files = []
     for month in range(1, 7):
-        left = made.random.random(size) < 0.04 + 0.1 * made.churned
+        left = made.random.random(size) < 0.03 + 0.3 * made.churned
         frame = pd.DataFrame(
             {
                 "account_no": np.arange(4_000_000, 4_000_000 + size),
+                **known,
+                "charges": (made.price * made.number(0.8, 1.2)).round(2),
                 "balance": made.number(-500, 9000),
                 "logins": made.random.poisson(np.where(made.churned, 2, 6)),
                 "products": made.whole(1, 5),
