@@ -186,6 +186,18 @@ def test_a_table_of_more_customers_than_the_first(draft: Drafting, tmp_path: Pat
     assert "validation.min_key_match is set" in drafted.told
 
 
+def test_ids_that_are_written_otherwise(draft: Drafting, tmp_path: Path) -> None:
+    """A table whose ids have leading zeros elsewhere, or the answer in a column of its own, is left out with a hint."""
+    made = people(800)
+    frame = pd.DataFrame({"customer_id": [f"{n:06}" for n in range(800)], "churn": made.churned.astype(int)})
+    other = pd.DataFrame({"customer_id": range(800), "months": made.months})
+    alone = pd.DataFrame({"answer of": made.choose("a", "b")})
+    files = [write_csv(part, tmp_path / f"{name}.csv") for name, part in (("a", frame), ("b", other), ("c", alone))]
+    told = " ".join(draft(*files).told.split())
+    assert "b.csv: its customer_id names the customers of a.csv, but is written otherwise" in told
+    assert "c.csv: one column, as many rows as a.csv" in told
+
+
 def test_dates_that_lie_after_the_snapshot_are_no_features(draft: Drafting, tmp_path: Path) -> None:
     """A last visit until today tells on the as-of day who will still come."""
     (path,) = shapes.subscriptions(tmp_path)

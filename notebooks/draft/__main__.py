@@ -7,6 +7,7 @@ import datetime
 import os
 import shlex
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -22,13 +23,16 @@ _PROJECT = Path(__file__).resolve().parent.parent.parent
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Draft a params file; return the exit code: 0 done, 1 no label was found, 2 nothing can be drafted."""
+    """Draft a params file; return the exit code: 0 done, 1 no label found, 2 nothing to draft from, 130 stopped."""
     options = _parser().parse_args(arguments)
+    warnings.simplefilter("ignore")  # of libraries, about files that are as they are
     try:
         return _draft(options)
     except (DraftError, ParameterError) as error:
         print(error, file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        return 130
 
 
 def _draft(options: argparse.Namespace) -> int:

@@ -134,6 +134,7 @@ def write_path(path: Path, root: Path) -> str:
 def _address(text: str) -> Input:
     import fsspec
 
+    text = re.sub(r"^postgres://", "postgresql://", text)  # as many tools write it
     scheme = text.partition("://")[0]
     is_file = scheme.split("::")[0] in fsspec.available_protocols()
     written, variables = _conceal(text)

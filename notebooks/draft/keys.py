@@ -161,8 +161,29 @@ def join_tables(tables: Sequence[Table], answer_in: str | None, wish: str | None
     _, first, others_found = max(options, key=lambda option: option[0])
     table = next(table for table in tables if table.name == first.table)
     first.months = find_months(table, first)
-    apart = {one.name for one in tables} - {first.table, *(key.table for key in others_found)}
-    return Keys(first, others_found, dict.fromkeys(sorted(apart), f"shares no customers with {first.table}"))
+    joined_names = {first.table, *(key.table for key in others_found)}
+    apart = {other.name: _why_apart(other, table, first) for other in tables if other.name not in joined_names}
+    return Keys(first, others_found, apart)
+
+
+def _why_apart(other: Table, table: Table, first: Key) -> str:
+    """Say why a table cannot be joined to the first."""
+    if len(other.columns) == 1 and other.rows == table.rows:
+        return f"one column, as many rows as {table.shown}: if they stand in the same order, put it into that file"
+    known = _without_form(keys_of(table.frame[first.column]))
+    for key in find_key_columns(other):
+        mine = _without_form(keys_of(other.frame[key.column]))
+        if mine.isin(known).mean() > _KNOWN:
+            return (
+                f"its {key.column} names the customers of {table.shown}, but is written otherwise: make both the same"
+            )
+    return f"shares no customers with {first.table}"
+
+
+def _without_form(keys: pd.Series[Any]) -> pd.Series[Any]:
+    """Return keys without what may differ in form: leading zeros, a decimal, capitals, signs."""
+    plain = keys.str.replace(r"\.0+$", "", regex=True).str.casefold().str.replace(r"[\W_]+", "", regex=True)
+    return plain.str.lstrip("0").drop_duplicates()
 
 
 def _wished(table: Table, wish: str | None) -> list[Key]:

@@ -86,7 +86,7 @@ def read_tables(inputs: list[Input], root: Path) -> tuple[list[Table], list[str]
 
 def _read(one: Input, root: Path, of: int, left_out: list[str]) -> Iterator[Table]:
     if one.kind == "database":
-        yield from _read_database(one, root)
+        yield from _read_database(one, root, left_out)
         return
     with tempfile.TemporaryDirectory(prefix="churn-init-") as folder:
         path = Path(one.address) if one.kind == "file" else _fetch(one, Path(folder))
@@ -206,13 +206,16 @@ def _read_file(one: Input, path: Path, facts: dict[str, Any], root: Path, share:
     return table
 
 
-def _read_database(one: Input, root: Path) -> Iterator[Table]:
+def _read_database(one: Input, root: Path, left_out: list[str]) -> Iterator[Table]:
     from sources.databases import list_tables, write_query
 
     rows = list_tables(one.address, root)
     if not rows:
         raise DraftError("the database has no table")
-    for table, count in [place for place in rows.items() if place[1]][:_MOST_TABLES]:
+    filled = {table: count for table, count in rows.items() if count}
+    left_out += [f"table {table}: empty" for table in rows if table not in filled]
+    left_out += [f"table {table}: not looked at, for there are so many" for table in list(filled)[_MOST_TABLES:]]
+    for table, count in list(filled.items())[:_MOST_TABLES]:
         what = {"table": table}
         if count > _ROWS_OF_A_TABLE:
             what = {"query": write_query(one.address, root, table, _ROWS_OF_A_TABLE)}
