@@ -11,7 +11,6 @@ from draft.horizon import Ends, Horizon
 from draft.keys import Keys
 from draft.labels import Answer
 from draft.marks import Mark
-from draft.population import Population
 from draft.reading import Table
 from draft.thresholds import Setting
 
@@ -47,7 +46,6 @@ class Draft:
     rivals: list[Answer] = field(default_factory=list)
     look_at: list[str] = field(default_factory=list)
     variables: list[str] = field(default_factory=list)
-    population: Population | None = None
 
     @property
     def first(self) -> Table:

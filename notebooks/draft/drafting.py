@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -13,17 +12,16 @@ import leakage
 from draft import words
 from draft.drafted import Draft, Wishes
 from draft.horizon import Ends, choose_horizon, find_begin, find_ends
-from draft.inputs import DraftError, Input
-from draft.keys import has_row_a_customer, join_tables
+from draft.inputs import Input
+from draft.joining import describe_joins, join, keep_names_apart
+from draft.keys import has_row_a_customer
 from draft.labels import LIKELY, SURE, Answer, choose_answer, find_answers, find_column, list_binary
 from draft.marks import Mark, mark_late, mark_leaks, mark_pairs, mark_useless, measure
 from draft.parts import join_parts, look_at_tables
 from draft.population import Place, Population, draw_population
-from draft.reading import Table, read_tables, rename_key
+from draft.reading import Table, read_tables
 from draft.thresholds import default, doubt_model, find_settings
 from draft.workbooks import describe_names
-
-_NEARLY_ALL = 0.95  # share of the customers that need a row in a joined table, or its absence has to mean something
 
 
 def make_draft(inputs: list[Input], left_out: list[str], wishes: Wishes, root: Path) -> Draft:
@@ -41,12 +39,12 @@ def make_draft(inputs: list[Input], left_out: list[str], wishes: Wishes, root: P
     answers = answers or find_answers(of_customers)
     if wishes.id:
         find_column(tables, wishes.id, "--id")
-    draft = _join(tables, answers, find_ends(of_customers), wishes)
-    _keep_names_apart(draft, root)
+    draft = join(tables, answers, find_ends(of_customers), wishes)
+    keep_names_apart(draft, root)
     draft.name, draft.joined = _name(inputs, draft), joined
     draft.left_out = [*left_out, *unread, *parts_out, *dictionaries, *draft.left_out]
     draft.variables = sorted({variable for one in inputs for variable in one.variables})
-    _describe_joins(draft)
+    describe_joins(draft)
     _choose_label(draft, answers, wishes)
     _choose_day(draft, wishes)
     _suspect(draft)
@@ -76,49 +74,6 @@ def _part_dictionaries(tables: list[Table]) -> tuple[list[Table], list[str]]:
         else:
             kept.append(table)
     return kept or tables, told if kept else []
-
-
-def _join(tables: list[Table], answers: Sequence[Answer], ends: Ends | None, wishes: Wishes) -> Draft:
-    """Put the tables into their order, the one with a row for each customer first; leave out what does not join."""
-    answer_in = answers[0].table if answers else ends.table if ends else None
-    keys = join_tables(tables, answer_in, wishes.id)
-    if keys.first is None:
-        kept = max(tables, key=lambda table: (table.name == answer_in, table.rows))
-        keys.apart = {table.name: "no column joins it to another table" for table in tables if table is not kept}
-    if wishes.id and len(tables) == 1 and (keys.first is None or keys.first.column.casefold() != wishes.id.casefold()):
-        raise DraftError(_why_no_id(tables[0], wishes.id))
-    by_name = {table.name: table for table in tables}
-    order = [keys.first.table] if keys.first else [name for name in by_name if name not in keys.apart]
-    order += [table.name for table in tables if any(key.table == table.name for key in keys.others)]
-    draft = Draft("", [by_name[name] for name in order], keys)
-    draft.left_out = [f"{by_name[name].shown}: {why}" for name, why in keys.apart.items()]
-    return draft
-
-
-def _keep_names_apart(draft: Draft, root: Path) -> None:
-    """Give the customer id's name to the key of each table that calls something else so; leave out a file that does."""
-    first = draft.keys.first
-    for key in list(draft.keys.others):
-        table = next(table for table in draft.tables if table.name == key.table)
-        if first is None or key.column == first.column or first.column not in table.columns:
-            continue
-        if "database" in table.facts:
-            key.column = rename_key(table, key.column, first.column, root)
-        else:
-            draft.keys.others.remove(key)
-            draft.tables.remove(table)
-            draft.left_out.append(
-                f"{table.shown}: {key.column} holds the customer id, which {first.table} calls {first.column}; but its "
-                f"own column {first.column} is something else: give that another name in the file"
-            )
-
-
-def _why_no_id(table: Table, wish: str) -> str:
-    _, seen = find_column([table], wish, "--id")
-    return (
-        f"--id {wish}: {seen.name} does not name a customer: {seen.distinct:,} different values in {seen.filled:,} "
-        "rows, and no date column tells the rows of one customer apart"
-    )
 
 
 def _name(inputs: Sequence[Input], draft: Draft) -> str:
@@ -193,48 +148,6 @@ def _last_days(draft: Draft, ends: Ends | None) -> list[pd.Timestamp]:
     return found
 
 
-def _describe_joins(draft: Draft) -> None:
-    """Say of each table after the first how it is joined: its key, many rows, and what a missing row means."""
-    first = draft.keys.first
-    for key in draft.keys.others:
-        assert first
-        table = next(table for table in draft.tables if table.name == key.table)
-        facts: dict[str, Any] = {} if key.column == first.column else {"key": key.column}
-        told = [f"{table.count} rows"]
-        if key.is_unique:
-            told.append("one a customer")
-            if 1 - key.lacking < _NEARLY_ALL:
-                facts |= _absence(draft, table)
-                told.append(f"{key.lacking:.0%} of the customers have none")
-        else:
-            facts["many"] = True
-            time = _find_time(table)
-            facts |= {"time": time} if time else {}
-            told.append(f"{key.rows / max(key.distinct, 1):.1f} a customer")
-        draft.joins[table.name], draft.told_of[table.name] = facts, [", ".join(told)]
-    draft.told_of[draft.first.name] = [f"{draft.first.count} rows"]
-    for table in draft.tables:
-        table_notes = [f"{table.shown} {note}" for note in table.notes]
-        draft.look_at += table_notes
-
-
-def _absence(draft: Draft, table: Table) -> dict[str, Any]:
-    taken = {name for one in draft.tables for name in one.columns}
-    present = f"has_{table.name}"
-    facts: dict[str, Any] = {"absent": {"*": f"No {table.name.replace('_', ' ')}"}}
-    return facts | ({"present": present} if present not in taken else {})
-
-
-def _find_time(table: Table) -> str | None:
-    """Return the date column of a table with many rows a customer: named so, the one that tells rows apart best."""
-    dated = [seen for seen in table.columns.values() if seen.type == "date" and seen.missing_share < 0.05]
-    rated = [
-        (bool(words.DAY.search(seen.words)) and not words.PLANNED.search(seen.words), seen.distinct, seen.name)
-        for seen in dated
-    ]
-    return max(rated)[2] if rated else None
-
-
 def _suspect(draft: Draft) -> None:
     """Mark what must not become a feature, and find the settings that the data needs."""
     ids = {table.name: draft.id_of(table) or "" for table in draft.tables}
@@ -245,7 +158,6 @@ def _suspect(draft: Draft) -> None:
         states = find_answers(draft.tables)
         _mark(draft, [Mark((one.table, one.column), told, is_out=True, is_leak=True) for one in states])
     drawn = draw_population(draft.tables, draft.keys, draft.answer, draft.ends, draft.horizon)
-    draft.population = drawn
     if drawn is None or drawn.churned.nunique() < 2:
         return
     gate = default("transformation", "max_single_auc", 0.92)

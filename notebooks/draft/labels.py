@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from draft import words
@@ -14,6 +14,7 @@ from params import suggest
 
 SURE, LIKELY = 3.0, 1.5
 _MOST_VALUES = 6
+_MOST_SHOWN = 20  # values that a message lists
 
 
 @dataclass(frozen=True)
@@ -36,10 +37,6 @@ class Answer:
     rest: list[str] = field(default_factory=list)
     strength: float = 0.0
     why: str = ""
-
-    def matches(self, texts: Collection[str]) -> bool:
-        """Whether a table of these texts could hold it: it has both answers."""
-        return self.positive in texts and len(texts) > 1
 
 
 def find_answers(tables: Iterable[Table]) -> list[Answer]:
@@ -66,6 +63,7 @@ def choose_answer(tables: list[Table], wish: str) -> Answer:
     """
     named, equals, positive = wish.partition("=")
     table, seen = find_column(tables, named, "--label")
+    seen.type = "category"  # answers are texts, whatever they look like
     if not equals:
         answer = _answer(table.name, seen)
         if answer is None:
@@ -77,14 +75,9 @@ def choose_answer(tables: list[Table], wish: str) -> Answer:
         return answer
     values = {text.casefold(): text for text in seen.texts}
     if positive.casefold() not in values:
-        near = suggest(positive, seen.texts[: words_shown(seen)])
+        near = suggest(positive, seen.texts[:_MOST_SHOWN])
         raise DraftError(f"--label {named}={positive}: {seen.name} has no value {positive!r}{near}")
     return Answer(table.name, seen.name, values[positive.casefold()], strength=SURE, why="as --label says")
-
-
-def words_shown(seen: Seen) -> int:
-    """How many values of a column a message may list."""
-    return 20 if seen.distinct > 20 else seen.distinct
 
 
 def find_column(tables: Iterable[Table], name: str, option: str) -> tuple[Table, Seen]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -221,8 +221,3 @@ def _flow(value: Any) -> str:
     text = io.StringIO()
     yaml.dump(value, text)
     return text.getvalue().strip().removesuffix("...").strip()
-
-
-def list_unset(variables: Mapping[str, Any]) -> list[str]:
-    """Name the environment variables that have to be set before a run."""
-    return sorted(variables)

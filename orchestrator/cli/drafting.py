@@ -93,5 +93,6 @@ def _locate(path: Path) -> Path:
 
 def _stem(text: str) -> str:
     """Return what a file, pattern or address is called, without its endings."""
-    name = Path(text.split("?")[0].rstrip("/\\")).name.replace("*", "")
+    path = Path(text.split("?")[0]) if _is_address(text) else _locate(Path(text))
+    name = path.name.replace("*", "")
     return name.split(".")[0].strip("_- ") or "params"
