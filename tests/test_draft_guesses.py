@@ -232,6 +232,14 @@ def test_ends_that_are_planned(draft: Drafting, tmp_path: Path) -> None:
     assert last == begin.max().date()
 
 
+def test_the_begin_is_no_day_that_moves_on(draft: Drafting, tmp_path: Path) -> None:
+    """The last visit lies before the end too, but is no begin; without one every customer counts."""
+    (path,) = shapes.subscriptions(tmp_path, 1500)
+    frame = pd.read_csv(path).rename(columns={"signup_date": "last_seen"}).drop(columns="status")
+    drafted = draft(write_csv(frame, path))
+    assert drafted.end_label.begin_date is None
+
+
 def test_a_sum_that_gives_the_end_away(draft: Drafting, tmp_path: Path) -> None:
     """All bills so far, divided by the monthly one, count the months until the end: the sum is left out, and why."""
     made = people(4000, seed=5)

@@ -123,6 +123,9 @@ def _choose_day(draft: Draft, wishes: Wishes) -> None:
         table = next(table for table in draft.tables if table.name == draft.ends.table)
         draft.horizon = choose_horizon(table, draft.ends, _last_days(draft, draft.ends), wishes.as_of)
         draft.as_of, draft.as_of_why = draft.horizon.as_of, draft.horizon.why
+        if not draft.horizon.is_enough:
+            told = f"{draft.horizon.churned:,} of {draft.horizon.customers:,} customers"
+            draft.look_at.append(f"only {told} end within the horizon: are begin, end and day the right ones?")
     elif wishes.as_of:
         draft.as_of, draft.as_of_why = wishes.as_of, "as --as-of says"
     elif key and key.months:

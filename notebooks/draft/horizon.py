@@ -81,7 +81,8 @@ def find_begin(table: Table, end: Seen, dated: Sequence[Seen]) -> str | None:
     for seen in dated:
         values = seen.parse(table.frame[seen.name])
         both = values.notna() & ended.notna()
-        if seen.missing_share < 0.05 and both.any() and (values[both] <= ended[both]).mean() > 0.95:
+        is_moving = bool(words.MOVING.search(seen.words))
+        if not is_moving and seen.missing_share < 0.05 and both.any() and (values[both] <= ended[both]).mean() > 0.95:
             fitting.append((bool(words.BEGIN.search(seen.words)), -pd.Timestamp(values.median()).value, seen.name))
     return max(fitting)[2] if fitting else None  # named so, the earliest
 

@@ -58,6 +58,8 @@ BEGIN = re.compile(
 PLANNED = re.compile(
     r"expir|renew|plan|due|next|term end|commit|minimum|ablauf|verlang|echeance|vencim|scadenz|warranty"
 )
+# A day that moves on while the contract runs is not its begin.
+MOVING = re.compile(r"\blast|latest|recent|updat|modif|letzt|dernier|ultim|laatst|senast|sidst|siste|ostatni|posledn")
 DAY = re.compile(
     r"date|datum|dato\b|datu[mn]|\bdata\b|fecha|\bday\b|\btag\b|\bjour\b|\bdia\b|giorno|month|monat|\bmois\b|\bmes\b|mese"
     r"|maand|maned|period|\btime|zeit|timestamp|\bdt\b|\bts\b|snapshot|stichtag|week|woche|\bon\b|\bat\b"
