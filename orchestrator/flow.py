@@ -167,6 +167,7 @@ def churn(
     settings: Mapping[str, Mapping[str, Any]] | None = None,
     start: str | None = None,
     only: str | None = None,
+    until: str | None = None,
     cold_kernels: bool = False,
     force: Sequence[str] = (),
     refresh: bool = True,
@@ -175,7 +176,7 @@ def churn(
     logger = get_run_logger()
     # What renders the reports takes a second to import; meanwhile the first stage runs.
     threading.Thread(target=import_module, args=("orchestrator.site.stage_page",), daemon=True).start()
-    plan = make_plan(PROJECT, Path(params), settings or {}, start, only)
+    plan = make_plan(PROJECT, Path(params), settings or {}, start, only, until)
     redact_logs(redactor_for(plan.params))
     try:
         with hold_checkout(PROJECT), _sending_events(plan) as events:

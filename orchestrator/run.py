@@ -103,7 +103,7 @@ def begin(plan: Plan, command: str, demand: Demand | None = None) -> Run:
     )
     for entry in record.stages:
         if entry.name not in {stage.name for stage in plan.stages}:
-            entry.reason = "not asked for (--from or --only)"
+            entry.reason = "not asked for (--from, --until or --only)"
     demand = demand or Demand()
     history = History(project)
     expected = list_expected(plan, predict(plan, demand, history))

@@ -70,9 +70,16 @@ def test_a_part_of_the_pipeline_needs_its_inputs(tiny_project: Path) -> None:
 
 
 def test_from_and_only_exclude_each_other(tiny_project: Path) -> None:
-    """Giving both is wrong usage."""
-    with pytest.raises(UsageError, match="not both"):
+    """Giving both is wrong usage, and so is an end before the start."""
+    with pytest.raises(UsageError, match="either --only, or --from and --until"):
         plan(tiny_project, start="validation", only="validation")
+    with pytest.raises(UsageError, match="--until ingestion comes before --from validation"):
+        plan(tiny_project, start="validation", until="ingestion")
+
+
+def test_until_ends_with_a_stage(tiny_project: Path) -> None:
+    """The stages from the first, or from `--from`, to the one that is named."""
+    assert [stage.name for stage in plan(tiny_project, until="validation").stages] == ["ingestion", "validation"]
 
 
 def test_types_of_parameters_are_read_without_running_anything(tmp_path: Path) -> None:

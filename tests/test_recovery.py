@@ -40,7 +40,7 @@ def test_a_killed_run_becomes_crashed(project: Project) -> None:
     """The run is crashed, its running stage interrupted, at the last sign of life; the rest keeps what it says."""
     run = begin_run(project)
     first, second, third = run.record.stages[:3]
-    first.status, second.status, third.reason = "completed", "running", "not asked for (--from or --only)"
+    first.status, second.status, third.reason = "completed", "running", "not asked for (--from, --until or --only)"
     run.save()
     os.utime(run.folder / "run.json", (2e9, 2e9))
     (run.folder / f".02_validation.ipynb.{DEAD}.tmp").write_text("cut")
@@ -51,7 +51,7 @@ def test_a_killed_run_becomes_crashed(project: Project) -> None:
     assert [entry.status for entry in record.stages] == ["completed", "interrupted", *["not_run"] * 4]
     assert record.stages[1].reason == "the run was killed"
     assert record.stages[1].ended_at == record.ended_at
-    assert record.stages[2].reason == "not asked for (--from or --only)"
+    assert record.stages[2].reason == "not asked for (--from, --until or --only)"
     assert record.stages[3].reason == "the run was killed before it"
     assert not list(project.outputs.rglob("*.tmp"))
     assert recover(project) == []

@@ -38,6 +38,7 @@ def run(
         str | None, typer.Option("--from", metavar="STAGE", help="Start at this stage, with the datasets as they lie.")
     ] = None,
     only: Annotated[str | None, typer.Option(metavar="STAGE", help="Run this stage alone.")] = None,
+    until: Annotated[str | None, typer.Option(metavar="STAGE", help="End with this stage.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Run every stage, also where nothing has changed.")] = False,
     force_stage: Annotated[
         list[str], typer.Option("--force-stage", metavar="STAGE", help="Run this stage all the same. May be repeated.")
@@ -64,7 +65,7 @@ def run(
     forced = [*(["all"] if force else []), *force_stage]
     demand = make_demand(forced, start, only, refresh=not no_refresh)
     _ensure_prefect()  # it takes longest to come up; that there is nothing to do, `unchanged` has mostly told before
-    plan = make_plan(PROJECT, params, chosen, start, only)
+    plan = make_plan(PROJECT, params, chosen, start, only, until)
     expected = list_expected(plan, decisions := predict(plan, demand))
     if not expected:
         if _finish_without_run(decisions):
@@ -80,7 +81,9 @@ def run(
 
     try:
         state = run_churn(
-            *(str(params), chosen, start, only, cold_kernels, forced, not no_refresh), quiet=quiet, verbose=verbose
+            *(str(params), chosen, start, only, until, cold_kernels, forced, not no_refresh),
+            quiet=quiet,
+            verbose=verbose,
         )
     except Exception:
         raise
@@ -173,6 +176,7 @@ def check(
     settings: SettingsOption = [],  # noqa: B006  (typer reads the default)
     start: Annotated[str | None, typer.Option("--from", metavar="STAGE", help="As if a run started here.")] = None,
     only: Annotated[str | None, typer.Option(metavar="STAGE", help="As if this stage ran alone.")] = None,
+    until: Annotated[str | None, typer.Option(metavar="STAGE", help="As if a run ended here.")] = None,
 ) -> None:
     """Check in a second all that can be checked without running: notebooks, parameters, sources, folders, disk.
 
@@ -180,7 +184,7 @@ def check(
     """
     from orchestrator.preflight import examine
 
-    found = examine(PROJECT, params, parse_settings(settings), start, only)
+    found = examine(PROJECT, params, parse_settings(settings), start, only, until)
     is_plain = not sys.stdout.isatty() or "utf" not in sys.stdout.encoding.lower()
     for line in found.lines("ok     ", "PROBLEM") if is_plain else found.lines("✓", "✗"):
         typer.echo(line)

@@ -91,7 +91,12 @@ class Examination:
 
 
 def make_plan(
-    project: Project, params_file: Path, settings: Settings, start: str | None = None, only: str | None = None
+    project: Project,
+    params_file: Path,
+    settings: Settings,
+    start: str | None = None,
+    only: str | None = None,
+    until: str | None = None,
 ) -> Plan:
     """Check everything that can be checked without running, and return the plan.
 
@@ -100,7 +105,7 @@ def make_plan(
     Raises:
         UsageError: something is wrong; its message lists every problem.
     """
-    found = examine(project, params_file, settings, start, only)
+    found = examine(project, params_file, settings, start, only, until)
     if found.plan is None:
         listed = "\n".join(f"  - {_indent(problem)}" for problem in found.problems)
         raise UsageError(f"The run cannot start; {len(found.problems)} problem(s):\n{listed}")
@@ -108,14 +113,19 @@ def make_plan(
 
 
 def examine(
-    project: Project, params_file: Path, settings: Settings, start: str | None = None, only: str | None = None
+    project: Project,
+    params_file: Path,
+    settings: Settings,
+    start: str | None = None,
+    only: str | None = None,
+    until: str | None = None,
 ) -> Examination:
     """Check everything that can be checked without running, and return what came of it.
 
     Raises:
         UsageError: there is no such stage to start at.
     """
-    stages = _select(start, only)
+    stages = _select(start, only, until)
     params, unreadable = _read_params(params_file)
     given = _given(params, settings)
     redactor = redactor_for(params) if params else Redactor()
@@ -142,12 +152,16 @@ def _indent(problem: str) -> str:
     return problem.replace("\n", "\n    ")
 
 
-def _select(start: str | None, only: str | None) -> tuple[Stage, ...]:
-    if start and only:
-        raise UsageError("Give either --from or --only, not both.")
+def _select(start: str | None, only: str | None, until: str | None) -> tuple[Stage, ...]:
     if only:
+        if start or until:
+            raise UsageError("Give either --only, or --from and --until.")
         return (find_stage(only),)
-    return STAGES[STAGES.index(find_stage(start)) :] if start else STAGES
+    first = STAGES.index(find_stage(start)) if start else 0
+    last = STAGES.index(find_stage(until)) if until else len(STAGES) - 1
+    if last < first:
+        raise UsageError(f"--until {until} comes before --from {start}.")
+    return STAGES[first : last + 1]
 
 
 def _read_params(file: Path) -> tuple[Params | None, list[str]]:
