@@ -1,15 +1,16 @@
 """What type the columns have that nobody described: from their texts, and only where these leave no doubt.
 
 A number or a date is what nearly all texts of a column are; what else stands there then breaks a rule of validation,
-where it is counted. Codes stay categories: digits behind a leading zero, whole numbers of 16 digits and more, dialled
-numbers; so do numbers with different units, and dates whose day and month cannot be told apart.
+where it is counted; but a word that stands in many rows means `there is none`. Codes stay categories: digits behind a
+leading zero, whole numbers of 16 digits and more, dialled numbers; so do numbers with different units, and dates whose
+day and month cannot be told apart.
 """
 
 from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -30,9 +31,13 @@ _LEAST_OF_FIRST = 0.9  # share of them that have to be one
 _FIRST_SHAPES = 20  # different texts that show which formats come into question
 _MOST_STRANGERS = 0.01  # share of rows that may be something else...
 _MANY = 50  # ...in a column of more different numbers or dates than this
+_MOST_WORDS = (
+    3  # different texts without digits that mean `there is none` in such a column, however many rows have them
+)
 _MISSING = {
     *("na", "n/a", "#n/a", "n.a.", "nan", "null", "(null)", "none", "nil", "\\n", "?", "-", "--", "---", ".", ".."),
     *("missing", "unknown", "not available", "#null!", "#value!", "#ref!", "#div/0!"),
+    *("k.a.", "k. a.", "unbekannt", "#nv", "inconnu", "nd", "n.d.", "n/d", "#n/d", "desconocido", "sconosciuto"),
     *("0000-00-00", "0000-00-00 00:00:00", "00/00/0000"),
 }
 _INFINITE = r"(?i)^[-+]?inf(inity)?$"
@@ -94,6 +99,14 @@ class _Texts:
         strangers = self.rows[~passed].sum() / self.rows.sum()
         return bool(passed.all() or (strangers <= _MOST_STRANGERS and passed.sum() > _MANY))
 
+    def without_words(self) -> _Texts | None:
+        """Return the texts without a few words among many that have digits: `No`, say, where a contract has no end."""
+        is_word = ~_match(self.different, "[0-9]") & ~_match(self.different, _INFINITE)
+        if not 0 < is_word.sum() <= _MOST_WORDS or (~is_word).sum() <= _MANY:
+            return None
+        missing = sorted([*self.missing, *self.different.filter(is_word).to_pylist()])
+        return _Texts(self.different.filter(~is_word), self.rows[~is_word], missing)
+
     def every(self, shape: str) -> bool:
         """Say whether each text has a shape."""
         return len(self.different) > 0 and bool(_match(self.different, shape).all())
@@ -107,9 +120,17 @@ class _Reading:
     formats: Sequence[str]
     missing: list[str]
 
+    def __bool__(self) -> bool:
+        """Whether it is more than a category."""
+        return bool(self.signs or self.formats)
+
 
 def complete_columns(
-    frame: pd.DataFrame, known: Mapping[str, Column], customer_id: str, decimal: Decimal | None = None
+    frame: pd.DataFrame,
+    known: Mapping[str, Column],
+    customer_id: str,
+    decimal: Decimal | None = None,
+    categories: Collection[str] = (),
 ) -> dict[str, Column]:
     """Return what is known of each column of a raw table, inferring the type of the columns that nobody described.
 
@@ -119,7 +140,9 @@ def complete_columns(
         customer_id: the column that holds the customer id.
         decimal: the decimal sign of the columns that nobody described; absent: the one that their texts show. A column
             that can be read with the other sign alone is read with that.
+        categories: columns that are texts whatever they look like, such as an answer of 0 and 1.
     """
+    known = {name: Column(required=False) for name in categories} | dict(known)
     others = [name for name in frame.columns if name not in known and name != customer_id]
     readings = {name: _read(_Texts.of(frame[name])) for name in others}
     sign = decimal or _vote({reading.signs[0] for reading in readings.values() if len(reading.signs) == 1}, ".")
@@ -149,6 +172,11 @@ def _order(format: str) -> str | None:
 
 
 def _read(texts: _Texts) -> _Reading:
+    others = texts.without_words()
+    return _interpret(texts) or (_interpret(others) if others else None) or _Reading([], [], [])
+
+
+def _interpret(texts: _Texts) -> _Reading:
     for format, shape in _COMPACT.items():
         if texts.every(shape) and _are_dates(texts.different, format).all():
             return _Reading([], [format], texts.missing)

@@ -17,13 +17,14 @@ import telemetry  # noqa: F401  (before the packages below)
 
 # isort: split
 import pandas as pd
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from IPython.display import display
 
 from dataset_folders import find_dataset, new_dataset
 from inference import complete_columns
 from params import Column, ParameterError, Params, Source, expand, load_params, suggest
-from parsing import clean_text, parse_column, parse_table
+from parsing import as_arrow, clean_text, parse_column, parse_table
 
 __all__ = [
     "SUMMARY_TYPE",
@@ -145,8 +146,8 @@ def match_keys(keys: pd.Series[Any], known: pd.Series[Any]) -> pd.Series[bool]:
 
     `Series.isin` says the same, but takes 15 times as long on a million texts.
     """
-    places = pd.Index(known.dropna().unique()).get_indexer(pd.Index(keys))
-    return pd.Series(places >= 0, index=keys.index)
+    found = pc.is_in(as_arrow(keys), pc.drop_null(as_arrow(known)))
+    return pd.Series(found.to_numpy(zero_copy_only=False), index=keys.index)
 
 
 def use_house_style() -> None:

@@ -127,11 +127,25 @@ def test_few_strangers_among_many_numbers_are_left_to_validation() -> None:
     assert infer(*(["1", "2", "3"] * 100), "3+").type == "category"
 
 
+def test_a_word_in_many_rows_means_that_there_is_none() -> None:
+    """Among many numbers or dates; among few it may be a category, and so may many different words."""
+    days = [f"2024-{month:02}-{day:02}" for month in range(1, 4) for day in range(1, 29)]
+    found = infer(*days, *["No"] * 200)
+    assert (found.type, found.format, found.none) == ("date", "ISO8601", ["No"])
+    amounts = [f"{number},50" for number in range(100)]
+    found = infer(*amounts, *["offen", "k.A."] * 20)
+    assert (found.type, found.decimal, found.none) == ("number", ",", ["k.A.", "offen"])
+    assert infer(*(["1", "2", "3", "many"] * 20)).type == "category"
+    assert infer(*amounts, *(["a", "b", "c", "d"] * 20)).type == "category"
+    assert infer(*amounts, *["inf"] * 20).none == []
+
+
 def test_described_columns_and_the_id_are_taken_as_they_are() -> None:
     """Nothing is inferred of them."""
     frame = pd.DataFrame({"id": ["1", "2"], "plan": ["1", "2"], "x": ["1", "2"]})
     found = stagekit.complete_columns(frame, {"plan": Column(description="a code")}, "id")
     assert {name: column.type for name, column in found.items()} == {"id": "id", "plan": "category", "x": "number"}
+    assert stagekit.complete_columns(frame, {}, "id", categories=["x"])["x"] == Column(required=False)
 
 
 @given(st.lists(st.one_of(st.text(max_size=10), st.dates().map(str), st.floats().map(str), st.none()), max_size=30))

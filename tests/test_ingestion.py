@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -40,9 +41,9 @@ def outputs_of(notebook: nbformat.NotebookNode) -> list[dict[str, Any]]:
     return [output for cell in notebook.cells for output in cell.get("outputs", [])]
 
 
-def write_params(root: Path, sources: str) -> str:
+def write_params(root: Path, sources: str, customer_id: str = "customer_id: id") -> str:
     """Write a params file with these sources, and return its path as the notebook needs it."""
-    facts = "name: Small\ncustomer_id: id\nlabel: {column: plan, positive: plus}\nsources:\n"
+    facts = f"name: Small\n{customer_id}\nlabel: {{column: plan, positive: plus}}\nsources:\n"
     (root / "small.yaml").write_text(facts + sources)
     return "../small.yaml"
 
@@ -151,3 +152,65 @@ def test_malformed_rows_are_set_aside_where_the_parameter_allows(small_project: 
     assert pd.read_parquet(raw / "malformed" / "crm.parquet")["text"].tolist() == ["NA,plus,more"]
     assert json.loads((raw / "provenance.json").read_text())["crm"]["malformed_rows"] == 1
     assert "changed" in (small_project / "report.ipynb").read_text()
+
+
+def texts_of(root: Path) -> str:
+    """Return the plain text of all outputs of the executed notebook."""
+    notebook = nbformat.read(root / "report.ipynb", as_version=4)
+    plain = [output.get("text", "") or output.get("data", {}).get("text/plain", "") for output in outputs_of(notebook)]
+    shown = [output.get("data", {}).get("text/markdown", "") for output in outputs_of(notebook)]
+    return "\n".join([*plain, *shown])
+
+
+def test_several_files_are_one_table_and_listed(small_project: Path) -> None:
+    """The report lists the parts, the table says which file a row came from, and the facts tell of each."""
+    for month, plans in (("01", "1,basic\n2,plus\n"), ("02", "1,plus\n")):
+        (small_project / f"drop_2024-{month}.csv").write_text(f"id,plan\n{plans}")
+    source = "  crm: {file: 'drop_*.csv', part_column: month, part_pattern: '(\\d{4}-\\d{2})'}\n"
+    results = ingest(small_project, params_file=write_params(small_project, source))
+    raw = pd.read_parquet(small_project / "data/raw/crm.parquet")
+    assert raw.to_dict("list") == {
+        "id": ["1", "2", "1"],
+        "plan": ["basic", "plus", "plus"],
+        "month": ["2024-01", "2024-01", "2024-02"],
+    }
+    assert results["rows_crm"] == 3
+    facts = json.loads((small_project / "data/raw/provenance.json").read_text())["crm"]
+    assert [(part["file"], part["rows"]) for part in facts["parts"]] == [
+        ("drop_2024-01.csv", 2),
+        ("drop_2024-02.csv", 1),
+    ]
+    assert "**crm**: 2 files" in texts_of(small_project)
+    assert "drop_2024-02.csv" in texts_of(small_project)
+
+
+@pytest.mark.parametrize(("header", "ids"), [("plan,row_number", ["9", "7"]), ("plan,fee", ["1", "2"])])
+def test_rows_without_an_id_are_numbered(small_project: Path, header: str, ids: list[str]) -> None:
+    """Where no column names a customer the rows are numbered, and the report says so; a column of that name is used."""
+    (small_project / "a.csv").write_text(f"{header}\nbasic,9\nplus,7\n")
+    ingest(small_project, params_file=write_params(small_project, "  crm: {file: a.csv}\n", customer_id=""))
+    raw = pd.read_parquet(small_project / "data/raw/crm.parquet")
+    assert raw["row_number"].tolist() == ids
+    assert raw["plan"].tolist() == ["basic", "plus"]
+    assert "**No column names a customer**" in texts_of(small_project)
+    (note,) = json.loads((small_project / "data/raw/provenance.json").read_text())["crm"]["notes"]
+    assert ("itself" in note) == (ids == ["9", "7"])
+
+
+def test_customers_are_compared_by_the_name_of_their_id_in_each_table(small_project: Path) -> None:
+    """`key` names the column; a table without it is said to lack it, with the nearest name."""
+    (small_project / "b.csv").write_text("cust,calls\nNA,1\nNA,2\n008,3\n")
+    (small_project / "c.csv").write_text("custmer,visits\n007,1\n")
+    sources = "  crm: {file: a.csv}\n  calls: {file: b.csv, key: cust}\n  visits: {file: c.csv, key: customer}\n"
+    ingest(small_project, params_file=write_params(small_project, sources))
+    shown = texts_of(small_project)
+    assert "visits: no column 'customer'; did you mean 'custmer'?" in shown
+    assert re.search(r"^calls +3 +2 +1 *$", shown, re.MULTILINE)
+    assert "cust" in pd.read_parquet(small_project / "data/raw/calls.parquet")
+
+
+def test_a_customer_id_that_no_table_has_does_not_stop_ingestion(small_project: Path) -> None:
+    """What was received is kept as it is; validation stops the run, and says what is there."""
+    params = write_params(small_project, "  crm: {file: a.csv}\n", customer_id="customer_id: idd")
+    ingest(small_project, params_file=params)
+    assert "crm: no column 'idd'; did you mean 'id'?" in texts_of(small_project)

@@ -49,8 +49,11 @@ def test_byte_order_mark_is_accepted(tmp_path: Path) -> None:
 
 
 def test_empty_file_is_named(tmp_path: Path) -> None:
-    """A file of 0 bytes is refused as such."""
+    """A file of 0 bytes is refused as such, and so is one of blanks or of a byte order mark alone."""
     assert "empty: 0 bytes" in refuse_file(tmp_path, "a.csv", b"")
+    assert "empty: 3 bytes" in refuse_file(tmp_path, "a.csv", b" \n ")
+    assert "empty: 3 bytes" in refuse_file(tmp_path, "a.jsonl", b"\xef\xbb\xbf")
+    assert "empty: 4 bytes" in refuse_file(tmp_path, "a.csv", b"\xff\xfe \0")
 
 
 def test_header_only_has_columns_and_no_rows(tmp_path: Path) -> None:
@@ -67,22 +70,10 @@ def test_latin_1_is_named_with_its_byte(tmp_path: Path) -> None:
     assert columns(read_file(tmp_path, "a.csv", data, encoding="cp1252"))["name"] == ["Müller"]
 
 
-def test_utf_16_is_read_by_its_mark_or_suggested(tmp_path: Path) -> None:
-    """With a byte order mark UTF-16 and UTF-32 are read, with a note; without one the encoding to name is told."""
-    for encoding in ("utf-16", "utf-32"):
-        received = read_file(tmp_path, "a.csv", PLAIN.decode().encode(encoding))
-        assert columns(received)["id"] == ["007", "008"]
-        assert received.notes == [f"Read as {encoding}, as the byte order mark says."]
-    for encoding in ("utf-16-le", "utf-16-be"):
-        bare = "id,plan\n1,süß\n".encode(encoding)
-        assert f"`encoding: {encoding}`" in refuse_file(tmp_path, "a.csv", bare)
-        assert f"`encoding: {encoding}`" in refuse_file(tmp_path, "a.csv", PLAIN.decode().encode(encoding))
-        assert columns(read_file(tmp_path, "a.csv", bare, encoding=encoding))["plan"] == ["süß"]
-
-
 def test_unknown_encoding_is_suggested(tmp_path: Path) -> None:
     """A misspelt encoding is refused with the nearest name."""
     assert "did you mean 'utf-16'" in refuse_file(tmp_path, "a.csv", PLAIN, encoding="utf16x")
+    assert "there is no encoding 'base64'" in refuse_file(tmp_path, "a.csv", PLAIN, encoding="base64")
 
 
 def test_extra_field_on_every_row_is_refused(tmp_path: Path) -> None:

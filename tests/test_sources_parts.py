@@ -23,6 +23,7 @@ def drops(tmp_path: Path) -> Path:
     (folder / "crm_2024-01.csv").write_bytes(b"id,plan\n2,basic\n1,plus\n")
     (folder / "crm_2024-03.csv.gz").write_bytes(gzip.compress(b"plan,id,fee\nplus,4,9.5\n"))
     (folder / ".crm_2024-04.csv").write_bytes(b"half a fi")
+    (folder / "~$crm_2024-01.csv").write_bytes(b"open in Excel")
     return tmp_path
 
 
@@ -118,6 +119,12 @@ def test_facts_that_cannot_be_meant_are_errors(facts: dict[str, object], message
         FileSource.model_validate({"file": "a*.csv", **facts})
 
 
+def test_hidden_files_and_those_of_open_workbooks_match_no_pattern(drops: Path) -> None:
+    """What a pattern for all files finds are the three that hold data."""
+    source = FileSource(file="drops/*")
+    assert [Path(path).name[4:11] for path in find_files(source, drops)] == ["2024-01", "2024-02", "2024-03"]
+
+
 def test_a_pattern_without_a_match_names_folder_and_content(drops: Path) -> None:
     """The pattern, the folder that was looked in, and what is there."""
     message = refuse_file(drops, "drops/*.parquet")
@@ -167,6 +174,7 @@ def test_parts_may_lie_elsewhere(tmp_path: Path) -> None:
     fsspec.filesystem("memory").pipe("/parts/b.csv", PLAIN)
     received = read_file(tmp_path, ["a.csv", "memory://parts/b.csv"], part_column="file")
     assert columns(received)["file"] == ["a", "a", "b", "b"]
+    assert "Only a local path can be a pattern" in refuse_file(tmp_path, "memory://parts/*.csv")
 
 
 def test_variables_in_lists_are_known(tmp_path: Path) -> None:

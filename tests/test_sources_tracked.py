@@ -8,8 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from conftest import read_run, run_flow
 
 from notebooks.params import load_params
+from orchestrator.decisions import list_watched, make_demand, predict
 from orchestrator.fingerprint import describe_changes, find_parts
 from orchestrator.paths import Project
 from orchestrator.preflight import make_plan, reach
@@ -115,3 +117,22 @@ def test_what_matches_a_pattern_is_watched(project: Project, edit: Callable[[Pat
     remember(project.root, [], watch, state, "Nothing to do.")
     edit(folder)
     assert tell(project.root, []) is holds
+
+
+@pytest.mark.e2e
+def test_a_new_file_that_matches_is_a_reason_to_run(project: Project, prefect_api: dict[str, str]) -> None:
+    """A second run has nothing to do; with another monthly file ingestion runs, and the record says why."""
+    options = ("--params", "own.yaml", "--only", "ingestion")
+    assert run_flow(project.root, *options, env=prefect_api).returncode == 0
+    first = read_run(project.root)
+    assert {"source crm, crm_1.csv", "source crm, crm_2.csv"} <= first.stage("ingestion").decided_by.keys()
+    (project.root / "drops/crm_3.csv").write_text("id,churned\n3,0\n")
+    plan = make_plan(project, project.root / "own.yaml", {})
+    ingestion = predict(plan, make_demand([], None, None))[0]
+    assert (ingestion.what, ingestion.reason) == ("runs", "source crm, crm_3.csv is new")
+    (project.root / "drops/crm_3.csv").unlink()
+    ingestion = predict(plan, make_demand([], None, None))[0]
+    assert (ingestion.what, ingestion.reason) == ("reused", f"same as run {first.run_id}")
+    watched = list_watched(plan, predict(plan, make_demand([], None, None)))
+    assert watched.patterns == [str(project.root / "drops/crm_*.csv")]
+    assert str(project.root / "drops/crm_2.csv") in watched.paths

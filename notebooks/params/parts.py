@@ -13,6 +13,7 @@ from .loading import expand
 from .sources import FileSource
 
 _VARIABLE = re.compile(r"\$\{\w+\}")
+_OPEN_IN_EXCEL = "~$"  # begins the names of files that are there as long as a workbook is open
 _LISTED = 5
 
 
@@ -58,7 +59,7 @@ def _find(written: str, root: Path) -> Iterator[str]:
         yield expand(written) if is_local(written) else written
         return
     found = sorted(glob.glob(_locate(written, root), recursive=True), key=lambda path: Path(path).as_posix())
-    files = [path for path in found if os.path.isfile(path)]
+    files = [path for path in found if os.path.isfile(path) and not os.path.basename(path).startswith(_OPEN_IN_EXCEL)]
     if not files:
         raise NoFileError(_describe_lack(written, root, found))
     yield from files

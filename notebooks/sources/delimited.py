@@ -46,7 +46,7 @@ def read_delimited(data: bytes, source: FileSource, malformed_allowed: int) -> D
     text = as_utf8(data, source.encoding)
     start = find_start(text, source)
     if not start.rows:
-        raise SourceRefused(f"has no rows below its first {start.lines:,} line(s).")
+        raise SourceRefused(f"has no rows below its first {start.lines:,} line(s) (`skip_rows` is {source.skip_rows}).")
     names, notes = name_columns(start.rows[0], start.rows[1:]) if source.header else (number_columns(start.width), [])
     _check_quotes(start)
     table, invalid = _parse(start, names, source.header, max(malformed_allowed, _MOST_LISTED))
@@ -104,7 +104,7 @@ def _parse(start: Start, names: Sequence[str], has_header: bool, most: int) -> t
         table, invalid, problem = _parse_once(start, names, has_header, most, block, in_order)
         if invalid or table is not None:
             return table, invalid
-    raise SourceRefused(f"is not CSV with the delimiter {start.delimiter!r}: {problem}")
+    raise SourceRefused(f"is not CSV with the delimiter {start.delimiter!r}, or a quote does not end: {problem}")
 
 
 def _parse_once(

@@ -71,6 +71,10 @@ def as_utf8(data: bytes, encoding: str | None) -> Text:
         text = Text(data, len(mark), notes)
     else:
         text = Text(_transcode(data, found), 0, [*notes, *_note_utf8(data, found)])
+    if not text.data[text.start : text.start + 1000].strip() and not bytes(text.view).strip():
+        raise SourceRefused(
+            f"the file is empty: {len(data):,} bytes, and no text among them. Fetch or export it again."
+        )
     if b"\0" in text.data[text.start : text.start + 1000]:
         raise SourceRefused(f"has zero bytes, so it is not {found} text. Set `encoding: {guess_encoding(data)}`.")
     return text
@@ -78,9 +82,11 @@ def as_utf8(data: bytes, encoding: str | None) -> Text:
 
 def _name(encoding: str) -> str:
     try:
-        return codecs.lookup(encoding).name.removesuffix("-sig")
-    except LookupError:
+        "".encode(encoding)  # which refuses what is no encoding of text, such as base64
+        codecs.getincrementaldecoder(encoding)
+    except (LookupError, UnicodeError):
         raise SourceRefused(f"there is no encoding {encoding!r}{suggest(encoding, _KNOWN)}") from None
+    return codecs.lookup(encoding).name.removesuffix("-sig")
 
 
 def _check(data: bytes, encoding: str) -> None:
@@ -105,6 +111,8 @@ def _decode(data: bytes, encoding: str) -> Iterator[str]:
             yield decoder.decode(data[start : start + _CHUNK], final=start + _CHUNK >= len(data))
         except UnicodeDecodeError as error:
             raise SourceRefused(_describe(data, start - waiting + error.start, encoding)) from None
+        except UnicodeError as error:
+            raise SourceRefused(f"is no {encoding} text: {error}.") from None
 
 
 def _describe(data: bytes, place: int, encoding: str) -> str:

@@ -58,7 +58,8 @@ def _read_remote(address: str, source: FileSource, expected: str) -> bytes:
         filesystem, path = fsspec.core.url_to_fs(expand(address), **options)
         content: bytes = filesystem.cat_file(path)
     except FileNotFoundError:
-        raise SourceRefused(f"there is no such file. Expected there: {expected}.") from None
+        hint = " Only a local path can be a pattern: list the addresses." if "*" in address else ""
+        raise SourceRefused(f"there is no such file. Expected there: {expected}.{hint}") from None
     except PermissionError as error:
         raise SourceRefused(f"access denied: check the credentials in `storage_options` ({error}).") from None
     except (ImportError, ValueError, TypeError) as error:

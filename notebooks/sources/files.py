@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
@@ -98,7 +99,7 @@ def _check_content(data: bytes, format_: str) -> None:
         if data.startswith(magic):
             raise SourceRefused(f"expected {format_}, but the file is {what}.")
     start = data[:500].removeprefix(b"\xef\xbb\xbf").lstrip()
-    if format_ in ("csv", "jsonl") and start.startswith(b"<"):
+    if format_ in ("csv", "jsonl") and re.match(rb"<[!?/A-Za-z]", start):
         raise SourceRefused(
             f"expected {format_}, but it is a page of HTML or XML: {start[:60].decode('utf-8', 'replace')!r}…."
             " Such a page comes in place of data where a log-in is needed or the address is wrong."

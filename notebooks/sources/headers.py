@@ -75,7 +75,7 @@ def _fits(name: str, values: Sequence[str]) -> bool:
 def _shape(text: str) -> str:
     """Return what kinds of signs a text has: `7590-VHVEG` is `9-a`, and every number is `9`."""
     text = text.strip()
-    if re.fullmatch(r"[-+]?\d+([.,]\d+)*", text):
+    if re.fullmatch(r"[-+]?\d+([.,]\d+)*([eE][-+]?\d+)?", text):
         return "9"
     return re.sub(r"[^\W\d_]+", "a", re.sub(r"\d+", "9", text))
 

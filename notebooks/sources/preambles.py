@@ -15,7 +15,7 @@ from sources.encodings import Text
 _DELIMITERS = ",;\t|"
 _FIRST_BYTES = 1 << 16  # that delimiter and header are found from
 _SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)  # written by Excel
-_USUAL = 0.8  # share of rows that a delimiter splits alike, where it does not split the header
+_USUAL = 0.8  # share of the rows below a title that a delimiter splits alike
 
 
 @dataclass(frozen=True)
@@ -83,11 +83,25 @@ def _count_comments(lines: Sequence[str], delimiter: str | None) -> int:
 def find_delimiter(lines: Sequence[str]) -> str:
     """Find the delimiter from the first lines: the one that splits the header and most rows into as many fields."""
 
-    def score(delimiter: str) -> tuple[bool, bool, float, int]:
+    def score(delimiter: str) -> tuple[bool, bool, bool, float, int]:
         counts = [len(row) for row in _split(lines, delimiter)]
         (usual, rows), *_ = Counter(counts).most_common(1) or [(0, 0)]
-        share = rows / max(len(counts), 1)
-        return bool(counts) and counts[0] > 1 and usual > 1, usual > 1 and share >= _USUAL, share, usual
+        below_title = counts[counts.index(usual) :] if counts else []
+        splits, is_steady = (
+            bool(counts) and counts[0] > 1 and usual > 1,
+            usual > 1 and rows >= _USUAL * len(below_title),
+        )
+        return splits and _follows_quotes(lines, delimiter), splits, is_steady, rows / max(len(counts), 1), usual
 
     best = max(_DELIMITERS, key=score)
-    return best if any(score(best)[:2]) else ","
+    return best if any(score(best)[:3]) else ","
+
+
+def _follows_quotes(lines: Sequence[str], delimiter: str) -> bool:
+    """Say whether each quoted field ends at a delimiter."""
+    try:
+        for _ in csv.reader(_whole(lines), delimiter=delimiter, strict=True):
+            pass
+    except csv.Error as error:
+        return "expected after" not in str(error)
+    return True

@@ -60,7 +60,9 @@ def _unpack_zip(data: bytes) -> tuple[bytes, str]:
             others = [other for other in names if other != name and not _LITTER.search(other)]
             note = f" Not read: {', '.join(others)}." if others else ""
             return archive.read(name), f"Unpacked {name} from a zip archive.{note}"
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError, OSError) as error:
+    except SourceRefused:
+        raise
+    except Exception as error:  # of a damaged directory zipfile computes anything
         raise SourceRefused(f"the zip archive is damaged, cut or locked: {error}. Fetch it again.") from None
 
 
