@@ -12,12 +12,16 @@ import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import stagekit  # noqa: F401  (sets pandas' semantics of texts)
+
+# isort: split
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from params import ParameterError, Params
-from params.formulas import Columns, Kind, find_kinds, find_problems, read_formulas
+from params.formula_checks import Columns, Kind, find_kinds, find_problems
+from params.formulas import read_formulas
 from params.merged import find_barred
 
 Numbers = npt.NDArray[np.float64]
@@ -78,7 +82,8 @@ def compute_features(
         with np.errstate(all="ignore"):
             value = _evaluate(formula.tree, known)
         known[formula.name] = _fill(value, len(customers))
-    return pd.DataFrame({name: known[name] for name in features}, index=customers.index)
+    names = pd.Index(list(features), dtype="str")
+    return pd.DataFrame({name: known[name] for name in features}, index=customers.index, columns=names)
 
 
 def list_origins(params: Params) -> dict[str, list[str]]:

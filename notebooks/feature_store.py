@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pandas as pd
+import pyarrow as pa
 import typeguard
 
 from params.formulas import RESERVED
@@ -126,8 +127,9 @@ def fit_names(names: Iterable[str]) -> dict[str, str]:
 
 def is_same(one: pd.Series[Any], other: pd.Series[Any]) -> bool:
     """Whether two columns hold the same values, a missing one where the other has none."""
-    equal = (one.to_numpy(dtype=object) == other.to_numpy(dtype=object)) | (one.isna() & other.isna()).to_numpy()
-    return bool(equal.all())
+    a, b = pa.array(one.array, from_pandas=True), pa.array(other.array, from_pandas=True)
+    kind = pa.float64() if pa.types.is_floating(b.type) else pa.large_string()
+    return bool(pa.chunked_array([a]).cast(kind).equals(pa.chunked_array([b]).cast(kind)))
 
 
 def write_repository(

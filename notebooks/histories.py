@@ -48,21 +48,26 @@ def summarize_history(
         rows = rows[rows[time].notna()].sort_values(time, kind="stable")
     codes = ids.get_indexer(pd.Index(rows[customer_id]))
     rows, codes = rows[codes >= 0], codes[codes >= 0].astype(np.int64)
+    categories = [name for name, fact in facts["columns"].items() if fact["feature"] and fact["type"] == "category"]
+    few = {name for name in categories if 0 < rows[name].nunique() <= max_categories}
     parts = []
     wave = snapshots.groupby(owner).cumcount().to_numpy()
     for number in range(int(wave.max()) + 1 if len(wave) else 0):
         of_wave = snapshots[wave == number]
         place = np.full(len(ids), -1, dtype=np.int64)
         place[owner[wave == number]] = np.arange(len(of_wave))
-        parts.append(_sum_up(table, rows, place[codes], facts, of_wave, max_categories))
+        parts.append(_sum_up(table, rows, place[codes], facts, of_wave, few))
     features = pd.concat(parts).reindex(snapshots.index)
     return features, _describe(table, facts, features)
 
 
 def _sum_up(
-    table: str, rows: pd.DataFrame, place: Codes, facts: Mapping[str, Any], snapshots: pd.DataFrame, most: int
+    table: str, rows: pd.DataFrame, place: Codes, facts: Mapping[str, Any], snapshots: pd.DataFrame, few: set[str]
 ) -> pd.DataFrame:
-    """Compute the features of snapshots of different customers; `place` is the snapshot that each row belongs to."""
+    """Compute the features of snapshots of different customers; `place` is the snapshot that each row belongs to.
+
+    `few` are the categories with few values.
+    """
     time, as_of = facts["time"], snapshots["as_of"]
     is_used = place >= 0
     age = None
@@ -84,7 +89,7 @@ def _sum_up(
         if fact["feature"] and fact["type"] == "number":
             found |= _sum_up_number(f"{table}_{name}", rows[name], place, size)
         elif fact["feature"] and fact["type"] == "category":
-            found |= _sum_up_category(f"{table}_{name}", rows[name], place, size, most)
+            found |= _sum_up_category(f"{table}_{name}", rows[name], place, size, name in few)
     return pd.DataFrame(found, index=snapshots.index)
 
 
@@ -95,7 +100,7 @@ def _sum_up_number(prefix: str, values: pd.Series[Any], place: Codes, size: int)
     return found
 
 
-def _sum_up_category(prefix: str, values: pd.Series[Any], place: Codes, size: int, most: int) -> dict[str, Any]:
+def _sum_up_category(prefix: str, values: pd.Series[Any], place: Codes, size: int, is_few: bool) -> dict[str, Any]:
     """Take the number of different values, and of few-valued categories the last and the most frequent one.
 
     Of equally frequent values the alphabetically first is taken.
@@ -105,7 +110,7 @@ def _sum_up_category(prefix: str, values: pd.Series[Any], place: Codes, size: in
     pairs, counts = np.unique(place[known] * len(names) + codes[known], return_counts=True)
     owners = pairs // max(len(names), 1)
     found: dict[str, Any] = {f"{prefix}_values": np.bincount(owners, minlength=size).astype(np.float64)}
-    if 0 < len(names) <= most:
+    if is_few:
         best = np.lexsort((pairs, -counts, owners))
         first = best[np.unique(owners[best], return_index=True)[1]]
         last = pd.Series(codes[known]).groupby(place[known]).last()

@@ -132,7 +132,7 @@ def separate_pairs(
     strongest = [combination for _, combination in screened[:_MEASURED]]
     measured = [(each, separate(each.compute(known | spans), churned, folds)) for each in strongest]
     measured.sort(key=lambda pair: -pair[1])
-    return pd.DataFrame(measured, columns=["combination", "AUC"])
+    return pd.DataFrame(measured, columns=["combination", "AUC"]).astype({"AUC": "float64"})
 
 
 def _screen(

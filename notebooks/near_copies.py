@@ -4,13 +4,14 @@ How close two rows are is told in information (nats), as in probabilistic record
 for Record Linkage (1969). Each column on which they agree, or nearly agree, adds -log of the share of rows that a row
 agrees with as closely by chance; a rare value in common says more than a frequent one.
 
-Of the close rows of a row a copy stands out, a row that is like it by chance does not. The null model is the spacing of
-the row's further neighbours: under chance the first gap between neighbours, in order of their information, is
-distributed as at most twice the second, three times the third, and so on (Rényi, On the Theory of Order Statistics,
-1953). So the gap behind the first neighbour, which a copy makes wide, is compared with twice the gap behind the second,
-over all rows; the threshold lets through at most one false row in a hundred found (target and decoy: Barber and Candès,
-Controlling the False Discovery Rate via Knockoffs, 2015), or hardly one in a hundred tables. This allows for columns
-that depend on each other, and for few distinct values: both widen all gaps alike, or leave none.
+A copy and its original are each other's first neighbour, and stand out from all further ones for both. Rows that are
+alike by chance are each other's first neighbour, too, but do not stand out. The null model are pairs of rows that are
+each other's *second* neighbour, with the gap behind it: in the spacings of a row's neighbours the first gap is
+distributed as twice the second (Rényi, On the Theory of Order Statistics, 1953), and first neighbours are mutual at
+most three times as often as second ones. So from each threshold on, it is known how many of the pairs found are false;
+at most one in a hundred may be (target and decoy: Barber and Candès, Controlling the False Discovery Rate via
+Knockoffs, 2015; rows that have a copy cannot be false: Storey, A Direct Approach to False Discovery Rates, 2002), or
+one in a hundred tables. Columns that depend on each other and few distinct values widen or narrow all gaps alike.
 
 A second sign is the order of rows. Where part of a table repeats another part, many neighbours lie the same number of
 rows apart; by chance hardly any two pairs do. Rows at such a lag are copies when they have more in common than pairs
@@ -19,6 +20,7 @@ at other lags, which give the null model here. This finds copies with larger dif
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,12 +34,14 @@ Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
 Pairs = npt.NDArray[np.int64]  # two columns: positions of rows
 
-_DIMENSIONS = 8  # of the random projection in which candidates are looked for
-_NEIGHBOURS = 12  # candidates for each row
-_LARGEST_FAMILY = 3  # copies of a row that are told from its further neighbours
+_DIMENSIONS = (8, 6)  # of the random projection in which candidates are looked for; the latter where there are many
+_NEIGHBOURS = 24  # candidates for each row
+_FAMILIES = (1, 2, 1, 3, 1)  # copies of a row that are told from its further neighbours, one pass after the other
 _FALSE_SHARE = 0.01
-_FALSE_ROWS = 0.1  # in the whole table
+_FALSE_ROWS = 0.01  # in the whole table
+_MORE_OFTEN_MUTUAL = 3  # first neighbours than second ones: 2 to 2.7 times, in tables without copies
 _MOST_LAGS = 50
+_FEWEST_AT_LAG = 10  # pairs
 _MOST_COMPARED = 200_000  # pairs at other lags
 _STRETCH = 51  # pairs around one, which tell how likely it is a copy
 _SUREST = 0.98  # a pair that has less in common than half of all by chance is no copy, whatever lies around it
@@ -67,6 +71,10 @@ class Column:
             rank[np.isnan(np.asarray(distinct, dtype=np.float64))] = -1  # far from all others
         return cls(code.astype(np.int32), share.astype(np.float32), None if rank is None else rank.astype(np.float32))
 
+    def take(self, rows: Ints) -> Column:
+        """Return the column of some of the rows; shares and ranks stay those of all."""
+        return dataclasses.replace(self, code=self.code[rows])
+
     def project(self, random: np.random.Generator, dimensions: int) -> Floats:
         """Return each row's share in a random projection: numbers by their rank, texts anywhere."""
         if self.rank is None:
@@ -92,8 +100,9 @@ class Column:
 class NearCopies:
     """Pairs of rows that are near copies of each other, and how they were found.
 
-    `looked_at` is the number of rows whose neighbours were looked for, `stand_out` of how many one stood out, `lags`
-    how many rows apart many copies lie. Where not all rows were looked at, only pairs at such lags are in `pairs`.
+    `looked_at` is the number of rows whose copies were looked for, `stand_out` how many of them have one that stands
+    out, `lags` how many rows apart many copies lie. Where not all rows were looked at, the others have only copies at
+    such lags in `pairs`.
     """
 
     pairs: Pairs
@@ -102,43 +111,51 @@ class NearCopies:
     stand_out: int = 0
 
 
-def find_near_copies(features: pd.DataFrame, churned: Ints, places: Ints, *, looked_at: int, seed: int) -> NearCopies:
+def find_near_copies(columns: list[Column], churned: Ints, places: Ints, *, looked_at: int, seed: int) -> NearCopies:
     """Find the near copies among rows of which no two are equal.
 
     Args:
-        features: a row each, numbers and texts.
+        columns: the features.
         churned: the answers; a copy has the same one.
         places: where each row stands in the table, rising.
         looked_at: with more rows, near copies are looked for of so many, drawn at random, among all.
         seed: of the random projection and of the draw.
     """
-    size = len(features)
-    if features.shape[1] == 0 or size < 10 * _NEIGHBOURS:
+    size = len(churned)
+    if not columns or size < 10 * _NEIGHBOURS:
         return NearCopies(_NO_PAIRS, 0)
     random = np.random.default_rng(seed)
-    columns = [Column.of(features[name]) for name in features]
-    is_sample = size > looked_at
-    rows = np.sort(random.choice(size, looked_at // 5, replace=False)) if is_sample else np.arange(size)
-    near, information = _find_neighbours(columns, churned, rows, random)
-    copies = _count_copies(information)
+    space = _project(columns, random, _DIMENSIONS[size > looked_at])
+    rows = np.sort(random.choice(size, looked_at // 10, replace=False)) if size > looked_at else np.arange(size)
+    near, information = _find_neighbours(columns, churned, space, rows)
     lags = _find_lags(np.abs(places[near[:, 0]] - places[rows])[information[:, 0] > 0], int(places[-1]) + 1)
     found = [_verify_lag(columns, churned, places, lag, random) for lag in lags]
-    if not is_sample:
-        found.append(_pair_up(near, copies))
-    pairs = np.unique(np.sort(np.concatenate([_NO_PAIRS, *found]), axis=1), axis=0)
-    return NearCopies(pairs, len(rows), tuple(lags), int((copies > 0).sum()))
+    is_asked = np.ones(len(rows), dtype=np.bool_)
+    if size > looked_at:  # whether neighbours are mutual only theirs can tell
+        others = np.setdiff1d(near[:, :2], rows)
+        theirs = _find_neighbours(columns, churned, space, others)
+        order = np.argsort(np.concatenate([rows, others]), kind="stable")
+        is_asked = np.concatenate([is_asked, np.zeros(len(others), dtype=np.bool_)])[order]
+        near, information = np.concatenate([near, theirs[0]])[order], np.concatenate([information, theirs[1]])[order]
+        rows = np.concatenate([rows, others])[order]
+    families = _find_families(near, information, rows, is_asked)
+    pairs = np.unique(np.sort(np.concatenate([_NO_PAIRS, *found, families]), axis=1), axis=0)
+    stand_out = np.isin(rows[is_asked], families)
+    return NearCopies(pairs, int(is_asked.sum()), tuple(lags), int(stand_out.sum()))
 
 
-def _find_neighbours(
-    columns: list[Column], churned: Ints, rows: Ints, random: np.random.Generator
-) -> tuple[Pairs, Floats]:
+def _project(columns: list[Column], random: np.random.Generator, dimensions: int) -> Floats:
+    space = np.zeros((len(columns[0].code), dimensions), dtype=np.float32)
+    for column in columns:
+        space += column.project(random, dimensions)
+    return space
+
+
+def _find_neighbours(columns: list[Column], churned: Ints, space: Floats, rows: Ints) -> tuple[Pairs, Floats]:
     """Return the closest rows with the same answer that a projection shows, best first, and what they have in common.
 
     A row without enough others of its answer has none: its information is 0.
     """
-    space = np.zeros((len(churned), _DIMENSIONS), dtype=np.float32)
-    for column in columns:
-        space += column.project(random, _DIMENSIONS)
     near = np.repeat(rows[:, None], _NEIGHBOURS + 1, axis=1)
     for answer in (0, 1):
         others, asked = np.flatnonzero(churned == answer), np.flatnonzero(churned[rows] == answer)
@@ -160,40 +177,63 @@ def _agree(columns: list[Column], one: Ints, other: Ints) -> Floats:
     return information
 
 
-def _count_copies(information: Floats) -> Ints:
-    """Return of each row how many of its first neighbours stand out from those behind them: 0 to `_LARGEST_FAMILY`."""
-    copies = np.zeros(len(information), dtype=np.int64)
+def _find_families(near: Pairs, information: Floats, rows: Ints, is_asked: npt.NDArray[np.bool_]) -> Pairs:
+    """Return the pairs of rows that stand out for each other: each of one, two or three copies for all the others.
+
+    `near` are the neighbours of `rows`. Only of those that are asked it counts how many stand out. Pairs come first, so
+    that two of them are no family of four; and again when larger families, which hide them, have been found.
+    """
+    near = _renumber(near, rows)
     gaps = (information[:, :-1] - information[:, 1:]) * np.arange(1, information.shape[1])
-    for number in range(_LARGEST_FAMILY, 0, -1):
-        left = np.flatnonzero(copies == 0)
-        if len(left):
-            seen, by_chance = gaps[left, number - 1], gaps[left, number]
-            copies[left[seen >= _find_threshold(seen, by_chance)]] = number
-    return copies
+    found, pairs = np.zeros(len(near), dtype=np.bool_), [_NO_PAIRS]
+    for number in _FAMILIES:
+        by_chance = np.where(found, 0, _stand_out_further(near[:, number], gaps[:, number]))[is_asked]
+        may_be_false = min(1.0, 2 * float((gaps[:, number - 1] < np.median(gaps[:, number])).mean()))
+        seen = np.where(found, 0, _stand_out(near[:, :number], gaps[:, number - 1], found))
+        is_found = seen >= _find_threshold(seen[is_asked], by_chance, may_be_false, is_pair=number == 1)
+        family = np.flatnonzero(is_found)
+        pairs += [np.column_stack([family, near[family, place]]) for place in range(number)]
+        found |= is_found
+    return rows[np.concatenate(pairs)]
 
 
-def _find_threshold(seen: Floats, by_chance: Floats) -> float:
-    """Return from which value on chance gives one in a hundred of what is seen, or one in a hundred tables."""
-    values = np.unique(seen)
+def _renumber(near: Pairs, rows: Ints) -> Pairs:
+    """Return the positions among the rows that were looked at; -1 for others."""
+    place = np.searchsorted(rows, near).clip(max=len(rows) - 1)
+    return np.asarray(np.where(rows[place] == near, place, -1))
+
+
+def _stand_out(first: Pairs, gaps: Floats, found: npt.NDArray[np.bool_]) -> Floats:
+    """Return by how much a row and its first neighbours stand out for all of them, 0 where they are not mutual."""
+    family = np.sort(np.column_stack([np.arange(len(first)), first]), axis=1)
+    is_mutual, least = (first >= 0).all(axis=1), gaps.astype(np.float64)
+    for place in range(first.shape[1]):
+        is_mutual &= (family[first[:, place]] == family).all(axis=1) & ~found[first[:, place]]
+        least = np.minimum(least, gaps[first[:, place]])
+    return np.asarray(np.where(is_mutual, least, 0))
+
+
+def _stand_out_further(further: Ints, gaps: Floats) -> Floats:
+    """Return the same of rows that are each other's further neighbour, behind which the gaps are: what chance gives."""
+    is_mutual = (further >= 0) & (further[further] == np.arange(len(further)))
+    return np.asarray(np.where(is_mutual, np.minimum(gaps, gaps[further]), 0))
+
+
+def _find_threshold(seen: Floats, by_chance: Floats, may_be_false: float, is_pair: bool) -> float:
+    """Return from which value on one in a hundred of what is seen is false, or, of pairs, so few in the whole table.
+
+    How often chance reaches values that it has not reached yet follows from the mean excess of its largest hundredth.
+    """
+    values = np.unique(seen[seen > 0])
     above = len(seen) - np.searchsorted(np.sort(seen), values)
-    false = len(seen) - np.searchsorted(np.sort(by_chance), values)
-    is_good = (1 + false) / above <= _FALSE_SHARE
+    false = _MORE_OFTEN_MUTUAL * (len(seen) - np.searchsorted(np.sort(by_chance), values))
+    is_good = (1 + may_be_false * false) / above <= _FALSE_SHARE
     start = float(np.quantile(by_chance, 0.99))
     tail = by_chance[by_chance > start] - start
     spread = float(tail.mean()) if len(tail) else 0.0
-    beyond = start + spread * float(np.log(max(len(tail) / _FALSE_ROWS, 1)))
-    whole = beyond if spread > 0 else float("inf")
+    beyond = start + spread * float(np.log(max(_MORE_OFTEN_MUTUAL * len(tail) / _FALSE_ROWS, 1)))
+    whole = beyond if spread > 0 and is_pair else float("inf")
     return min(float(values[is_good].min()) if is_good.any() else float("inf"), whole)
-
-
-def _pair_up(near: Pairs, copies: Ints) -> Pairs:
-    """Return the pairs of rows of which one stands out for the other, and is among the other's first neighbours."""
-    first = near[:, :_LARGEST_FAMILY]
-    row, rank = np.nonzero(np.arange(_LARGEST_FAMILY) < copies[:, None])
-    other = first[row, rank]
-    is_mutual = (first[other] == row[:, None]).any(axis=1)
-    pairs: Pairs = np.column_stack([row, other])[is_mutual]
-    return pairs
 
 
 def _find_lags(distances: Ints, size: int) -> list[int]:
@@ -201,9 +241,9 @@ def _find_lags(distances: Ints, size: int) -> list[int]:
     counts = np.bincount(distances, minlength=size)
     window = max(25, size // 40)
     usual = pd.Series(counts[1:]).rolling(2 * window + 1, center=True, min_periods=1).median().to_numpy()
-    expected = np.maximum(usual, 2 * len(distances) / size)
-    most_by_chance = poisson.isf(1e-3 / size, expected)
-    lags = 1 + np.flatnonzero(counts[1:] > most_by_chance)
+    lags = 1 + np.flatnonzero(counts[1:] >= _FEWEST_AT_LAG)
+    expected = np.maximum(usual[lags - 1], 2 * len(distances) / size)
+    lags = lags[poisson.sf(counts[lags] - 1, expected) < 1e-3 / size]
     return [int(lag) for lag in lags[np.argsort(-counts[lags], kind="stable")][:_MOST_LAGS]]
 
 

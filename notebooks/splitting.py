@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -21,7 +23,7 @@ def hold_out(churned: Ints, groups: Ints, *, share: float, seed: int) -> Split:
     if not has_groups(groups):
         train, test = train_test_split(np.arange(len(churned)), test_size=share, stratify=churned, random_state=seed)
         return train, test
-    code, strata = _stratify(churned, groups, fewest=2)
+    code, strata = _stratify(churned, groups, fewest=max(2, math.ceil(1 / share)))
     _, test = train_test_split(np.arange(len(strata)), test_size=share, stratify=strata, random_state=seed)
     is_test = np.isin(code, test)
     return np.flatnonzero(~is_test), np.flatnonzero(is_test)
@@ -50,15 +52,19 @@ def make_folds(churned: Ints, groups: Ints, *, folds: int, repeats: int, seed: i
 def _stratify(churned: Ints, groups: Ints, fewest: int) -> Split:
     """Return the number of each row's group, and each group's stratum: its rows and how many of them churned.
 
-    Strata with fewer groups than that are put together, by whether anybody churned; and all, if that is not enough.
+    Strata with fewer groups than that are put together, by whether anybody churned; what is still rare goes to the
+    largest stratum.
     """
     code = pd.factorize(groups)[0].astype(np.int64)
     rows, ends = np.bincount(code), np.bincount(code, weights=churned).astype(np.int64)
     strata = rows * (rows.max() + 1) + ends
-    for pooled in (-1 - (ends > 0), np.zeros(len(rows), dtype=np.int64)):
-        sizes = pd.Series(strata).map(pd.Series(strata).value_counts()).to_numpy()
-        strata = np.where(sizes < fewest, pooled, strata)
-    return code, strata
+    strata = _pool_rare(strata, -1 - (ends > 0), fewest)
+    return code, _pool_rare(strata, np.full(len(rows), pd.Series(strata).mode()[0]), fewest)
+
+
+def _pool_rare(strata: Ints, pooled: Ints, fewest: int) -> Ints:
+    counts = pd.Series(strata).value_counts()
+    return np.asarray(np.where(pd.Series(strata).map(counts) < fewest, pooled, strata), dtype=np.int64)
 
 
 def error_by_chance(churned: Ints, groups: Ints) -> float:

@@ -8,6 +8,7 @@ customers of whole regions of the table.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,10 +18,14 @@ import pandas as pd
 from scipy.sparse import coo_array  # type: ignore[import-untyped]
 from scipy.sparse.csgraph import connected_components  # type: ignore[import-untyped]
 
-from near_copies import Ints, NearCopies, Pairs, find_near_copies
+from near_copies import Column, Ints, NearCopies, Pairs, find_near_copies
 
-_WITNESSES = 3  # columns that have to say that rows are equal by chance
+_ASKED = 200_000  # rows that are asked, where that is enough, whether rows are equal by chance
+_WITNESSES = 4  # columns in which most rows differ that are else equal
+_FEWEST_TO_JUDGE = 5  # pairs of rows
 _LARGEST_GROUP = 100  # rows; more near copies of each other than that are a chain of chance
+
+Hashes = npt.NDArray[np.uint64]
 
 
 @dataclass(frozen=True)
@@ -61,21 +66,23 @@ def find_twins(
         churned: the answers, 0 and 1.
         customers: who each row is about; the rows of one customer belong together, and the last speaks for all.
         places: where each row stands in the table as it came, whole numbers; absent: as the rows are in order.
-        looked_at: with more customers, near copies are looked for on a fifth of so many, drawn at random.
+        looked_at: with more customers, near copies are looked for on a tenth of so many, drawn at random.
         seed: of what is random.
     """
     owner = pd.factorize(customers)[0]
     last = np.flatnonzero(~pd.Series(owner).duplicated(keep="last"))
-    values, answers = features.iloc[last].assign(churned=churned.to_numpy(np.int64)[last]), churned.iloc[last]
+    answers = churned.to_numpy(np.int64)[last]
+    columns = [Column.of(features[name].iloc[last] if len(last) < len(owner) else features[name]) for name in features]
     is_numbered = places is not None and bool(places.notna().all())
     place = places.to_numpy(np.int64)[last] if places is not None and is_numbered else np.arange(len(last))
-    equal = _hash_rows(values)
-    same, notes = _find_identical(values, equal)
+    hashed = [*columns, Column.of(pd.Series(answers.astype(np.float64)))]
+    equal = _hash_rows(hashed)
+    same, notes = _find_identical(hashed, equal)
     distinct = np.flatnonzero(~pd.Series(equal).duplicated())
     distinct = distinct[np.argsort(place[distinct], kind="stable")]
     near = find_near_copies(
-        features.iloc[last[distinct]],
-        answers.to_numpy(np.int64)[distinct],
+        [column.take(distinct) for column in columns],
+        answers[distinct],
         place[distinct] - place.min(initial=0),
         looked_at=looked_at,
         seed=seed,
@@ -88,40 +95,35 @@ def find_twins(
     return Twins(group, _count(owner, last, found), found, notes)
 
 
-def _hash_rows(values: pd.DataFrame) -> npt.NDArray[np.uint64]:
+def _hash_rows(columns: list[Column]) -> Hashes:
     """Return a number for each row, the same for equal rows alone, but for one chance in 2 ** 64 each two rows."""
-    total = np.zeros(len(values), dtype=np.uint64)
-    for position, name in enumerate(values):
-        total += _hash_column(values[name], position)
+    total = np.zeros(len(columns[0].code), dtype=np.uint64)
+    for position, column in enumerate(columns):
+        total += _hash_column(column, position)
     return total
 
 
-def _hash_column(values: pd.Series[Any], position: int) -> npt.NDArray[np.uint64]:
-    code = pd.factorize(values, use_na_sentinel=False)[0]
-    distinct = pd.util.hash_array(np.arange(code.max(initial=0) + 1, dtype=np.uint64) * 1_000_003 + position)
-    return np.asarray(distinct, dtype=np.uint64)[code]
+def _hash_column(column: Column, position: int) -> Hashes:
+    numbers = np.arange(len(column.share), dtype=np.uint64) * np.uint64(1_000_003) + np.uint64(position)
+    return np.asarray(pd.util.hash_array(numbers), dtype=np.uint64)[column.code]
 
 
-def _find_identical(values: pd.DataFrame, equal: npt.NDArray[np.uint64]) -> tuple[Pairs, list[str]]:
+def _find_identical(columns: list[Column], equal: Hashes) -> tuple[Pairs, list[str]]:
     """Return pairs that link the rows that are equal, none where chance makes them, and what is to be said of it.
 
-    Where rows are equal by chance, others are equal in all columns but one: of an independent column, in which two
-    rows agree with probability c, (1 - c) / c times as many. Copies have no such rows around them. The three columns
-    that explain most of the equal pairs in this way decide; a column that follows from others never does.
+    Pairs of rows that agree on all columns but two agree or differ on these two independently of each other, where
+    chance made them: as many agree on both as agree on the one, times those that agree on the other, by those that
+    differ on both. Copies are more than that. Pairs of columns that explain most of the equal rows decide; of columns
+    that follow from each other none are equal but for one, and they explain nothing.
     """
     code, size = pd.factorize(equal)[0], len(equal)
     rows = int((np.bincount(code, minlength=1)[code] > 1).sum()) if size else 0
     if rows == 0:
         return np.empty((0, 2), np.int64), []
-    pairs, explained = _count_pairs(equal), []
-    for position, name in enumerate(values):
-        column = _hash_column(values[name], position)
-        agree = 2 * _count_pairs(column) / (size * (size - 1))
-        if 0.01 < agree < 0.99:
-            differ = _count_pairs(equal - column) - pairs
-            explained.append(differ * agree / (1 - agree) / pairs)
-    witnesses = sorted(explained, reverse=True)[:_WITNESSES]
-    if len(witnesses) == _WITNESSES and witnesses[-1] >= 0.5:
+    some = np.arange(0, size, max(size // _ASKED, 1))
+    if _count_pairs(equal[some]) < 30:
+        some = np.arange(size)
+    if _explain_by_chance([_hash_column(column, place)[some] for place, column in enumerate(columns)]) >= 0.5:
         return np.empty((0, 2), np.int64), [
             f"{rows:,} customers are equal to another in all features and the answer. As many are equal but for one "
             "feature as chance would have it, so these are no copies: the table has few distinct values."
@@ -131,7 +133,21 @@ def _find_identical(values: pd.DataFrame, equal: npt.NDArray[np.uint64]) -> tupl
     return np.column_stack([first[others], others]), []
 
 
-def _count_pairs(keys: npt.NDArray[np.uint64]) -> float:
+def _explain_by_chance(hashed: list[Hashes]) -> float:
+    """Return the share of the equal pairs of rows that chance explains."""
+    every: Hashes = np.add.reduce(hashed, axis=0, dtype=np.uint64)
+    pairs = _count_pairs(every)
+    differ = {place: _count_pairs(every - column) - pairs for place, column in enumerate(hashed)}
+    most = sorted(differ, key=lambda place: -differ[place])[:_WITNESSES]
+    explained = []
+    for one, other in itertools.combinations(most, 2):
+        both = _count_pairs(every - hashed[one] - hashed[other]) - pairs - differ[one] - differ[other]
+        if both >= _FEWEST_TO_JUDGE:
+            explained.append(differ[one] * differ[other] / both / pairs)
+    return float(np.median(explained)) if explained else 0.0
+
+
+def _count_pairs(keys: Hashes) -> float:
     counts = np.bincount(pd.factorize(keys)[0]).astype(np.float64)
     return float((counts * (counts - 1) / 2).sum())
 
@@ -182,7 +198,7 @@ def _describe_search(near: NearCopies, size: int) -> list[str]:
         share = near.stand_out / near.looked_at
         notes.append(
             f"Near copies were looked for of {near.looked_at:,} customers among all {size:,}, for the sake of time: "
-            f"{share:.2%} have one. Of these only copies at a fixed distance in the table are kept together."
+            f"{share:.2%} have one. Of the others only copies at a fixed distance in the table are kept together."
         )
     return notes
 

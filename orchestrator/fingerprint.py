@@ -7,6 +7,7 @@ A part is a hash, written `<kind>:<hash>`, or a value as JSON.
 from __future__ import annotations
 
 import ast
+import dataclasses
 import functools
 import hashlib
 import json
@@ -14,7 +15,6 @@ import platform
 import re
 import sysconfig
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ from orchestrator.stages import Stage
 
 Parts = dict[str, str]
 
-_FACTS_PACKAGE = "params"  # it names every field of the params file, and reads none of them
+_FACTS_PACKAGE = "params"  # it names every field of the params file; what counts is which of its functions are used
 _NOT_FACTS = {"stages", "refresh"}  # parameters are parts of their own; whether to read again is not what is read
 _HIDDEN = {"api", "auth", "database", "headers", "query", "storage_options"}  # somebody may have put a password there
 _DUMPS = {"model_dump", "model_dump_json"}
@@ -53,7 +53,7 @@ def find_parts(plan: Plan, stage: Stage) -> Parts:
     """
     project = plan.project
     code = read_code(project, stage)
-    names = frozenset().union(*(one.names for one in code.values()))
+    names = _find_names(list(code.values()))
     parts = {name: one.hash for name, one in code.items()}
     parts |= _parameter_parts(project, stage, plan.parameters[stage.name])
     parts |= dict(_fact_parts(plan.params, names, ""))
@@ -107,12 +107,17 @@ def _shorten(value: str) -> str:
     return value if len(value) <= _SHOWN else f"{value[:_SHOWN]}…"
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class HashedCode:
-    """The hash of code without its comments and layout, and the names by which it may read facts."""
+    """The hash of code without its comments and layout, and the names by which it may read facts.
+
+    `used` are all its names, also of functions; `behind` the code of each function and property, by name.
+    """
 
     hash: str
     names: frozenset[str]
+    used: frozenset[str] = frozenset()
+    behind: Mapping[str, HashedCode] = dataclasses.field(default_factory=dict)
 
 
 def read_code(project: Project, stage: Stage) -> dict[str, HashedCode]:
@@ -130,8 +135,22 @@ def read_code(project: Project, stage: Stage) -> dict[str, HashedCode]:
     for module, file in sorted(modules.files.items()):
         read = _read_file(file)
         is_facts = module.partition(".")[0] == _FACTS_PACKAGE
-        code[project.relative(file)] = HashedCode(read.hash, frozenset()) if is_facts else read
+        code[project.relative(file)] = (
+            dataclasses.replace(read, names=frozenset(), used=frozenset()) if is_facts else read
+        )
     return code
+
+
+def _find_names(code: list[HashedCode]) -> frozenset[str]:
+    """Return the names by which code may read facts: its own, and those of the functions of the facts that it uses."""
+    names, used = (frozenset[str]().union(*(getattr(one, which) for one in code)) for which in ("names", "used"))
+    functions = {name: behind for one in code if not one.used for name, behind in one.behind.items()}
+    seen: set[str] = set()
+    while entered := (used & functions.keys()) - seen:
+        seen |= entered
+        names = names.union(*(functions[name].names for name in entered))
+        used = used.union(*(functions[name].used for name in entered))
+    return names
 
 
 def _read_file(file: Path) -> HashedCode:
@@ -144,10 +163,20 @@ def _hash_file(file: Path, modified: int, size: int) -> HashedCode:
     trees = parse_cells(file) if file.suffix == ".ipynb" else [ast.parse(file.read_bytes())]
     shown = "\n".join(ast.dump(tree) for tree in trees if tree.body)
     digest = hashlib.sha256(shown.encode("utf-8", "surrogatepass")).hexdigest()
-    return HashedCode(f"code:{digest}", frozenset(name for tree in trees for name in _names(tree)))
+    functions = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+    behind = {node.name: HashedCode("", frozenset(_names(node)), frozenset(_used(node))) for node in functions}
+    names = frozenset(name for tree in trees for name in _names(tree))
+    return HashedCode(f"code:{digest}", names, frozenset(name for tree in trees for name in _used(tree)), behind)
 
 
-def _names(tree: ast.Module) -> Iterator[str]:
+def _used(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        match node:
+            case ast.Name(id=name) | ast.Attribute(attr=name):
+                yield name
+
+
+def _names(tree: ast.AST) -> Iterator[str]:
     """Yield what may name a field of the facts: attributes, and texts, as in `getattr(…, "label")`."""
     for node in ast.walk(tree):
         match node:

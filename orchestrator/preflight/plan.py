@@ -11,11 +11,13 @@ from typing import Any
 
 from notebooks.dataset_folders import find_dataset
 from notebooks.params import Params, load_params, suggest, variables
+from notebooks.params.formula_checks import find_notes, find_problems
 from orchestrator.errors import UsageError
 from orchestrator.paths import Project
 from orchestrator.preflight import kernel, machine, reach
 from orchestrator.preflight.cells import read_notebook
 from orchestrator.preflight.code import read_notebook_code
+from orchestrator.preflight.features import find_columns
 from orchestrator.preflight.kernel import KERNEL
 from orchestrator.preflight.modules import Modules
 from orchestrator.preflight.parameters import TIME_LIMIT, find_parameter_problems
@@ -137,6 +139,7 @@ def examine(
         Check("no secret among them", tuple(_find_secrets(redactor, given))),
         Check(f"kernel {KERNEL}", tuple(kernel.find_kernel_problems()), tuple(kernel.find_kernel_notes())),
         *_check_sources(project, stages, params),
+        *_check_features(project, stages, params),
         Check("datasets to start from", tuple(_find_missing_inputs(project, stages))),
         Check("outputs/ and data/ writable", tuple(machine.find_unwritable(project))),
         Check(f"disk: {machine.describe_space(project)}", tuple(machine.find_lack_of_space(project))),
@@ -241,6 +244,13 @@ def _check_sources(project: Project, stages: Iterable[Stage], params: Params | N
         files, hosts = sum(map(len, reach.local_files(project, params).values())), len(reach.hosts(params))
         what = f"sources: {files} local files, {hosts} hosts" + (", sample company" if params.sample else "")
         yield Check(what, tuple(reach.find_file_problems(project, params)), tuple(reach.find_unreachable(params)))
+
+
+def _check_features(project: Project, stages: Iterable[Stage], params: Params | None) -> Iterator[Check]:
+    if params and params.features and find_stage("transformation") in stages:
+        columns = find_columns(project, params)
+        problems, notes = find_problems(params.features, columns), find_notes(params.features, columns)
+        yield Check(f"{len(params.features)} features of one's own", tuple(problems), tuple(notes))
 
 
 def _find_missing_inputs(project: Project, stages: Iterable[Stage]) -> Iterator[str]:

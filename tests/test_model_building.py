@@ -1,0 +1,267 @@
+"""The notebook 06_model_building: what it refuses, chooses, records and registers."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import nbformat
+import numpy as np
+import pandas as pd
+import papermill
+import pytest
+from conftest import ROOT
+from modelled import make_customers
+
+import stagekit
+
+NOTEBOOK = "06_model_building.ipynb"
+QUICK = {"cv_folds": 3, "cv_repeats": 1, "bootstrap_samples": 20, "importance_rows": 100}
+
+PARAMS = """
+name: Little company
+customer_id: customerID
+as_of: 2025-10-01
+label: {end_date: EndDate, begin_date: BeginDate, horizon_days: 92}
+sources: {contract: {file: contract.csv}}
+"""
+
+Stage = Callable[..., dict[str, Any]]
+
+
+def write_features(folder: Path, frame: pd.DataFrame) -> None:
+    """Write a training set as the transformation stage does."""
+    folder.mkdir(parents=True, exist_ok=True)
+    stagekit.write_table(frame, folder, "training")
+    names = frame.columns.drop(["customerID", "as_of", "churned", "twin_group"], errors="ignore")
+    kinds = {name: "number" if frame[name].dtype == "float64" else "category" for name in names}
+    facts = [{"name": name, "type": kind, "description": name} for name, kind in kinds.items()]
+    (folder / "features.json").write_text(json.dumps(facts), encoding="utf-8")
+
+
+@pytest.fixture
+def customers() -> pd.DataFrame:
+    """Customers of a little company."""
+    return make_customers()
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the notebook, its modules and a params file; the working directory is its notebooks folder."""
+    shutil.copytree(ROOT / "notebooks", tmp_path / "notebooks", ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "params.yaml").write_text(PARAMS, encoding="utf-8")
+    monkeypatch.chdir(tmp_path / "notebooks")
+    return tmp_path
+
+
+@pytest.fixture
+def train(project: Path) -> Iterator[Stage]:
+    """A function that runs the notebook's cells in this process on a training set, up to a cell."""
+    matplotlib.use("agg")
+
+    def run(frame: pd.DataFrame, until: str = "", **parameters: Any) -> dict[str, Any]:
+        write_features(project / "data" / "features", frame)
+        names: dict[str, Any] = {}
+        for cell in nbformat.read(NOTEBOOK, as_version=4).cells:
+            if cell.cell_type == "code":
+                exec(compile(cell.source, cell.id, "exec"), names)
+            if cell.id == "parameters":
+                names |= QUICK | parameters
+            if cell.id == until:
+                break
+        return names
+
+    yield run
+    matplotlib.pyplot.close("all")
+
+
+def test_training_set_with_one_class_stops_with_the_counts(train: Stage, customers: pd.DataFrame) -> None:
+    """Without a single churner nothing is trained, and the message says how many there are."""
+    with pytest.raises(stagekit.GateError, match=r"0 of 900 customers churned .*: expected at least 50"):
+        train(customers.assign(churned=0))
+
+
+def test_training_set_with_few_customers_stops_with_the_counts(train: Stage) -> None:
+    """A training set below the minimum is refused with both numbers."""
+    with pytest.raises(stagekit.GateError, match="120 customers: expected at least 500"):
+        train(make_customers(120))
+
+
+def test_answer_that_is_missing_stops_before_training(train: Stage, customers: pd.DataFrame) -> None:
+    """A row without an answer is counted."""
+    with pytest.raises(stagekit.GateError, match="1 rows have another value than 0 and 1 in churned"):
+        train(customers.assign(churned=customers["churned"].astype("float64").where(customers.index > 0)))
+
+
+def test_repeated_customer_stops_before_training(train: Stage, customers: pd.DataFrame) -> None:
+    """A customer in two rows could stand on both sides of a fold."""
+    with pytest.raises(stagekit.GateError, match="1 rows repeat a customerID and as_of: expected one row per customer"):
+        train(pd.concat([customers, customers.tail(1)], ignore_index=True))
+
+
+def test_leaky_feature_trips_the_gate_and_is_named(train: Stage, customers: pd.DataFrame, project: Path) -> None:
+    """A feature from which the end date can be computed is too good to be true; nothing is logged or registered."""
+    months_unpaid = 3.0 * customers["churned"] + np.random.default_rng(0).normal(0, 0.4, len(customers))
+    with pytest.raises(stagekit.GateError, match=r"leakage until explained; look first at months_unpaid"):
+        train(customers.assign(months_unpaid=months_unpaid), leakage_auc=0.87)
+    assert not (project / "outputs").exists()
+
+
+def test_a_very_good_model_is_only_told_where_the_field_is_unknown(
+    train: Stage, customers: pd.DataFrame, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without `leakage_auc` the run goes on, says that it is suspicious, and which features to look at first."""
+    payments = 3.0 * customers["churned"] + np.random.default_rng(0).normal(0, 0.8, len(customers))
+    names = train(customers.assign(payments=payments), until="choose")
+    assert names["too_good"]
+    assert "That is suspicious: has a feature seen the answer? Look first at payments" in capsys.readouterr().out
+
+
+def make_noise(customers: pd.DataFrame) -> pd.DataFrame:
+    """Draw the answers by lot."""
+    return customers.assign(churned=np.random.default_rng(1).binomial(1, 0.3, len(customers)))
+
+
+def test_features_without_a_signal_are_refused(train: Stage, customers: pd.DataFrame) -> None:
+    """Nothing that is no better than chance is registered; the message has the AUC and what chance alone gives."""
+    with pytest.raises(stagekit.GateError) as caught:
+        train(make_noise(customers), until="choose")
+    message = str(caught.value)
+    assert "The features say nothing about churn that chance would not" in message
+    assert "chance alone gives 720 customers up to 0.57" in message
+
+
+def test_a_model_without_a_signal_is_registered_only_on_demand(
+    train: Stage, customers: pd.DataFrame, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And says so."""
+    names = train(make_noise(customers), require_signal=False)
+    assert names["chosen"] != "baseline"
+    assert "Too little signal: the best ROC AUC is 0." in capsys.readouterr().out
+
+
+def test_twins_are_on_one_side_of_every_split(train: Stage, customers: pd.DataFrame) -> None:
+    """Of the test set and of each fold; several days of a customer are no repetition."""
+    copies = customers.assign(customerID=customers["customerID"] + "b")
+    days = customers.assign(as_of=np.datetime64("2025-11-01", "us"))
+    frame = pd.concat([customers, copies, days], ignore_index=True)
+    frame["twin_group"] = np.tile(np.arange(len(customers)), 3)
+    names = train(frame, until="cross-validate")
+    group = names["twin_of"]
+    train_rows, test_rows = names["train"], names["test"]
+    assert not set(group[train_rows]) & set(group[test_rows])
+    for one, other in names["plan"]:
+        assert not set(group[train_rows][one]) & set(group[train_rows][other])
+    assert names["test_y"].mean() == pytest.approx(frame["churned"].mean(), abs=0.01)
+    assert len(names["predictions"]) == 3 * len(train_rows)
+
+
+def test_sample_of_many_customers_keeps_the_churn_rate(train: Stage, customers: pd.DataFrame) -> None:
+    """Above `max_training_rows` a sample of that size with the same churn rate is used."""
+    names = train(customers, until="hold-out-test", max_training_rows=600)
+    assert len(names["features"]) == pytest.approx(600, abs=1)
+    assert names["churned"].mean() == pytest.approx(customers["churned"].mean(), abs=0.002)
+
+
+def test_simpler_model_is_chosen_within_one_standard_error(train: Stage) -> None:
+    """Where the truth is additive, the logistic regression is preferred to boosting that is about as good."""
+    names = train(make_customers(1500), until="choose")
+    assert names["chosen"] == "logistic_regression"
+    assert names["choice"].loc["logistic_regression", "behind the best"] <= names["choice"]["standard error"].max()
+
+
+def test_boosting_wins_where_features_interact_and_can_be_saved(train: Stage) -> None:
+    """Where price matters only together with the contract, boosting is chosen, registered and loaded again."""
+    random = np.random.default_rng(99)
+    customers = make_customers(1200)
+    dear = (customers["price"].fillna(60) > 60) == (customers["contract"] == "month")
+    names = train(customers.assign(churned=random.binomial(1, np.where(dear, 0.5, 0.15))))
+    assert names["chosen"] == "gradient_boosting"
+    assert (names["loaded"].predict_proba(names["test_x"])[:, 1] == names["probability"]).all()
+
+
+def test_same_customers_give_the_same_model_and_keep_the_champion(
+    train: Stage, customers: pd.DataFrame, project: Path
+) -> None:
+    """A second run registers version 2 with an identical file and identical metrics; the champion stays version 1."""
+    first, second = train(customers, run_id="20251001-1"), train(customers)
+    assert second["measured"] == first["measured"]
+    assert second["version"].tags["model_sha256"] == first["version"].tags["model_sha256"]
+    model = second["mlflow"].MlflowClient().get_registered_model("churn")
+    assert {name: int(version) for name, version in model.aliases.items()} == {"champion": 1, "challenger": 2}
+
+
+def execute(project: Path, **parameters: Any) -> dict[str, Any]:
+    """Run the notebook in a kernel and return what its summary recorded."""
+    report = papermill.execute_notebook(
+        NOTEBOOK, str(project / "report.ipynb"), parameters=parameters, progress_bar=False, kernel_name="python3"
+    )
+    (summary,) = (cell for cell in report.cells if cell.id == "summary")
+    recorded: dict[str, Any] = summary.outputs[0]["data"][stagekit.SUMMARY_TYPE]
+    return recorded
+
+
+@pytest.mark.e2e
+def test_notebook_records_the_same_numbers_in_its_summary_and_in_mlflow(project: Path) -> None:
+    """The run is finished, tagged with the flow's run and holds metrics, plots and the dataset's hash."""
+    write_features(project / "data" / "features", make_customers())
+    pointer = "outs:\n- md5: 0123456789abcdef0123456789abcdef.dir\n  path: features\n"
+    (project / "data" / "features.dvc").write_text(pointer, encoding="utf-8")
+    results = execute(project, run_id="20251001-1", **QUICK)
+    database = sqlite3.connect(project / "outputs" / "mlflow.db")
+    ((run, status),) = database.execute("SELECT run_uuid, status FROM runs")
+    metrics = dict(database.execute("SELECT key, value FROM latest_metrics"))
+    tags = dict(database.execute("SELECT key, value FROM tags"))
+    assert (run, status) == (results["mlflow_run_id"], "FINISHED")
+    for name in ("cv_roc_auc", "cv_roc_auc_std", "cv_log_loss", "cv_lift_at_10", "test_roc_auc", "test_brier"):
+        assert results[name] == pytest.approx(metrics[name])
+    assert (tags["churn.run_id"], tags["data"]) == ("20251001-1", "real")
+    assert tags["dataset.features.md5"] == "0123456789abcdef0123456789abcdef.dir"
+    assert len(list(project.glob("outputs/mlartifacts/*/artifacts/plots/*.png"))) == 4
+
+
+@pytest.mark.e2e
+def test_four_tables_give_an_honest_model(project: Path, shared_data: Path) -> None:
+    """On the four tables at 2019-10-01, 5x5 cross-validation lies between 0.840 and 0.865 AUC and reaches 0.62 AP."""
+    write_features(project / "data" / "features", join_four_tables(shared_data / "interconnect"))
+    results = execute(project)
+    assert results["customers"] == 6105
+    assert 0.840 <= results["cv_roc_auc"] <= 0.865
+    assert results["cv_average_precision"] >= 0.62
+
+
+@pytest.mark.e2e
+def test_flat_table_gives_the_reference(project: Path, shared_data: Path) -> None:
+    """On the flat table, 5x5 cross-validation reaches 0.846 AUC and 0.66 AP and stays below 0.87."""
+    flat = pd.read_csv(shared_data / "telco" / "Telco-Customer-Churn.csv", dtype=str, keep_default_na=False)
+    numbers = {name: pd.to_numeric(flat[name], errors="coerce") for name in ("MonthlyCharges", "TotalCharges")}
+    features = flat.drop(columns="Churn").assign(**numbers, tenure=flat["tenure"].astype("float64"))
+    write_features(
+        project / "data" / "features",
+        features.assign(as_of=pd.Timestamp("2020-02-01"), churned=1 * (flat["Churn"] == "Yes")),
+    )
+    results = execute(project)
+    assert 0.846 <= results["cv_roc_auc"] < 0.87
+    assert results["cv_average_precision"] >= 0.66
+
+
+def join_four_tables(folder: Path) -> pd.DataFrame:
+    """Join the four tables as of 2019-10-01, the plain way: every category and the tenure are features."""
+    tables = [pd.read_csv(folder / f"{name}.csv", dtype=str) for name in ("contract", "personal", "internet", "phone")]
+    joined = tables[0]
+    for table in tables[1:]:
+        joined = joined.merge(table, how="left", on="customerID")
+    as_of, begin = pd.Timestamp("2019-10-01"), pd.to_datetime(joined["BeginDate"])
+    end = pd.to_datetime(joined["EndDate"].replace("No", None), format="ISO8601")
+    numbers = {
+        "tenure": (as_of - begin).dt.days.astype("float64"),
+        "MonthlyCharges": joined["MonthlyCharges"].astype("float64"),
+    }
+    table = joined.assign(**numbers, as_of=as_of, churned=end.notna().astype("int64"))
+    customers = table[(begin < as_of) & (end.isna() | (end >= as_of))]
+    return customers.drop(columns=["BeginDate", "EndDate", "TotalCharges"]).fillna("no service").reset_index(drop=True)
