@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,58 @@ def read_database(source: DatabaseSource, root: Path, first_wait: float) -> Cont
         return patiently(lambda: _read(engine, source), TRIES, first_wait)
     finally:
         engine.dispose()
+
+
+def list_tables(address: str, root: Path) -> dict[str, int]:
+    """Name the tables of a database (its views, if it has no table), in order, with their numbers of rows.
+
+    Tables outside of the default schema are named with it, and only where that one is empty.
+
+    Raises:
+        SourceError: the server does not answer, or is busy.
+        SourceRefused: bad credentials, or no such database.
+    """
+    engine = _make_engine(address, root)
+    try:
+        with engine.connect() as connection:
+            count = sa.select(sa.func.count())
+            places = {name: sa.table(_split(name)[1], schema=_split(name)[0]) for name in _table_names(connection)}
+            return {name: connection.execute(count.select_from(place)).scalar_one() for name, place in places.items()}
+    except exc.DBAPIError as error:
+        raise _connection_error(error) from None
+    finally:
+        engine.dispose()
+
+
+def _table_names(connection: sa.Connection) -> list[str]:
+    inspector = sa.inspect(connection)
+    names = inspector.get_table_names() or inspector.get_view_names()
+    if not names and inspector.default_schema_name:
+        schemas = [
+            name for name in inspector.get_schema_names() if not re.match(r"(?i)pg_|information_schema|sys", name)
+        ]
+        names = [f"{schema}.{name}" for schema in schemas for name in inspector.get_table_names(schema)]
+    return sorted(names)
+
+
+def write_query(address: str, root: Path, table: str, most_rows: int) -> str:
+    """Return the query, in the database's dialect, for no more than so many rows of a table."""
+    schema, name = _split(table)
+    return _compile(address, root, sa.select(sa.text("*")).select_from(sa.table(name, schema=schema)).limit(most_rows))
+
+
+def write_select(address: str, root: Path, table: str, names: Mapping[str, str]) -> str:
+    """Return the query, in the database's dialect, for columns of a table under other names: column -> name."""
+    schema, name = _split(table)
+    columns: list[sa.ColumnElement[Any]] = [
+        sa.column(column).label(label) if label != column else sa.column(column) for column, label in names.items()
+    ]
+    return _compile(address, root, sa.select(*columns).select_from(sa.table(name, schema=schema)))
+
+
+def _compile(address: str, root: Path, statement: sa.Select[Any]) -> str:
+    engine = _make_engine(address, root)
+    return " ".join(str(statement.compile(engine, compile_kwargs={"literal_binds": True})).split())
 
 
 def _make_engine(address: str, root: Path) -> sa.Engine:

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import NoReturn
 
 import typer
 
-from orchestrator.cli import running
-
-# isort: split
-from orchestrator.cli import accepting, viewing  # noqa: F401  (each adds its commands, in the order of the help)
-
-# isort: split
-from orchestrator.cli import records  # noqa: F401
 from orchestrator.cli.app import app, call, parse_settings
 
 __all__ = ["main", "parse_settings", "run_command"]
 
+for _module in ("drafting", "running", "accepting", "viewing", "records"):  # each adds its commands, in this order
+    import_module(f"orchestrator.cli.{_module}")
+
 
 def run_command() -> NoReturn:
     """Be `python orchestrator/flow.py`: the command `run`, without its name."""
+    from orchestrator.cli.running import run
+
     command = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    command.command()(running.run)
+    command.command()(run)
     call(command)
 
 

@@ -1,0 +1,283 @@
+"""What the texts of one column show: its type, how missing values are written, its spellings, its range.
+
+Types, decimal signs and formats of dates are those that the stages would infer (`stagekit.complete_columns`); here is
+added what takes a guess: texts such as `No` for an end date, codes among numbers, days that may be months.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import pandas as pd
+
+from draft import dates, numbers, words
+from params import Column
+from stagekit import complete_columns, parse_column
+
+MOST_LISTED = 20  # values of a category that are listed
+_LONGEST_LIST = 200  # characters
+_MOST_LOOKED_AT = 100_000  # rows
+_BETWEEN_WORDS = re.compile(r"(?<=[^\W\d])[\s_-]+(?=[^\W\d])")
+_MOST_FREQUENT = 2_000  # texts of a category that are looked at one by one
+_MOST_STRANGERS = 3  # different texts that may stand for `none` in a column of numbers or dates
+
+
+@dataclass
+class Seen:
+    """What was seen of a column.
+
+    Attributes:
+        type: `number`, `date` or `category`.
+        rows: how many rows were looked at.
+        missing: how many of them have no value: blank, or one of `none`.
+        distinct: number of different values.
+        counts: the number of rows with each text, the most frequent first; without blanks and `none`.
+        none: texts that mean that there is no value.
+        codes: other spellings -> the most frequent one.
+        unreadable: texts that are not of the type, and in how many rows they stand.
+        remarks: what an analyst should know of it.
+    """
+
+    name: str
+    type: Literal["number", "date", "category"]
+    rows: int
+    missing: int
+    counts: pd.Series[Any]
+    none: list[str] = field(default_factory=list)
+    codes: dict[str, str] = field(default_factory=dict)
+    format: str = dates.ISO
+    decimal: Literal[".", ","] = "."
+    unreadable: list[str] = field(default_factory=list)
+    unreadable_rows: int = 0
+    remarks: list[str] = field(default_factory=list)
+
+    @property
+    def distinct(self) -> int:
+        """The number of different values, as they are spelled."""
+        return len(self.counts)
+
+    @property
+    def filled(self) -> int:
+        """The number of rows with a value."""
+        return self.rows - self.missing
+
+    @property
+    def missing_share(self) -> float:
+        """The share of the rows without a value."""
+        return self.missing / max(self.rows, 1)
+
+    @property
+    def words(self) -> str:
+        """The column's name as plain words."""
+        return words.plain(self.name)
+
+    @property
+    def texts(self) -> list[str]:
+        """The different values after spelling, in their order in the alphabet; of numbers by size."""
+        texts = sorted({self.codes.get(text, text) for text in self.counts.index})
+        if all(text.lstrip("-").isdecimal() for text in texts):
+            return sorted(texts, key=int)
+        return texts
+
+    @property
+    def is_listed(self) -> bool:
+        """Whether its values are few enough to be listed."""
+        return self.type == "category" and self.distinct <= MOST_LISTED and len(", ".join(self.texts)) <= _LONGEST_LIST
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is a column of whole numbers, or of texts, so that it could name something."""
+        if self.type == "date" or not len(self.counts):
+            return False
+        return self.type == "category" or bool(self.values.mod(1).eq(0).all())
+
+    @property
+    def values(self) -> pd.Series[Any]:
+        """The different values in their type, one an entry of `counts`."""
+        return self.parse(pd.Series(self.counts.index, dtype="str"))
+
+    @property
+    def weighted(self) -> pd.Series[Any]:
+        """The values in their type, each as often as it stands in the column."""
+        return self.values.repeat(self.counts.tolist()).reset_index(drop=True)
+
+    def as_column(self) -> Column:
+        """Return what `params.yaml` needs to say for the stages to read it so."""
+        return Column(type=self.type, format=self.format, decimal=self.decimal, none=self.none, codes=self.codes)
+
+    def parse(self, texts: pd.Series[Any]) -> pd.Series[Any]:
+        """Give texts of this column their type; what has no value is missing."""
+        return parse_column(texts, self.as_column())
+
+
+def look_at(frame: pd.DataFrame, *, has_semicolons: bool = False) -> dict[str, Seen]:
+    """Describe each column of a table of texts; of a large table as many rows as are enough, from all over it."""
+    drawn = frame.iloc[:: -(-len(frame) // _MOST_LOOKED_AT)] if len(frame) else frame
+    counted = {name: _count(drawn[name]) for name in drawn.columns}
+    inferred = complete_columns(drawn, {}, "")
+    odd = {name: _find_strangers(counted[name]) for name, one in inferred.items() if one.type == "category"}
+    odd = {name: texts for name, texts in odd.items() if texts}
+    if odd:  # the dates stay, for they tell the order of day and month
+        dated = [name for name, one in inferred.items() if one.type == "date"]
+        signs = {one.decimal for one in inferred.values() if one.type == "number"}
+        masked = pd.DataFrame({name: drawn[name].where(~drawn[name].str.strip().isin(odd[name])) for name in odd})
+        again = complete_columns(masked.join(drawn[dated]), {}, "", signs.pop() if len(signs) == 1 else None)
+        inferred |= {name: again[name] for name in odd if again[name].type != "category" or again[name].description}
+    is_continental = has_semicolons or any(one.decimal == "," for one in inferred.values())
+    return {
+        name: _describe(name, counted[name], len(drawn), one, odd.get(name, []), is_continental)
+        for name, one in inferred.items()
+    }
+
+
+def _count(texts: pd.Series[Any]) -> pd.Series[Any]:
+    """Count the rows of each text, blanks aside, the most frequent first."""
+    counts = texts.astype("str").str.strip().value_counts()
+    return counts[counts.index != ""].sort_index(kind="stable").sort_values(ascending=False, kind="stable")
+
+
+def _find_strangers(counts: pd.Series[Any]) -> list[str]:
+    """Return texts without a digit, or of the year 9999, that may stand for `none` among numbers or dates."""
+    texts = pd.Series(counts.index, dtype="str")
+    strange = texts[~texts.str.contains(r"\d", regex=True)]
+    if len(strange) == len(texts) or len(strange) > 50:
+        return []
+    missing = [text for text in strange if _means_none(text)]
+    others = [text for text in strange if text not in missing]
+    frequent = [text for text in others if counts[text] > 1 and counts[text] >= 0.005 * counts.sum()]
+    return missing + (frequent if len(frequent) <= _MOST_STRANGERS else [])
+
+
+def _means_none(text: str) -> bool:
+    return words.means_missing(text) or words.without_accents(text) in words.ALSO_MISSING_AMONG_NUMBERS
+
+
+def _describe(
+    name: str, counts: pd.Series[Any], rows: int, inferred: Column, strangers: list[str], is_continental: bool
+) -> Seen:
+    seen = Seen(name, "category", rows, rows - int(counts.sum()), counts)
+    if counts.empty:
+        return seen
+    if inferred.type == "category" and inferred.description:
+        inferred = _settle_swapped(seen, strangers, is_continental) or inferred
+    if inferred.type not in ("number", "date") or (inferred.type == "number" and _is_code(seen, inferred)):
+        _read_category(seen)
+        return seen
+    seen.type, seen.decimal, seen.format = inferred.type, inferred.decimal, inferred.format
+    if seen.format == "ISO8601" and _are_days(counts, strangers):
+        seen.format = dates.ISO
+    _set_none(seen, strangers)
+    if seen.type == "number":
+        _find_stand_ins(seen)
+    return seen
+
+
+def _are_days(counts: pd.Series[Any], strangers: list[str]) -> bool:
+    """Whether all dates are whole days, written in full."""
+    texts = pd.Series(counts.index, dtype="str")
+    return bool(texts[~texts.isin(strangers)].str.fullmatch(r"\d{4}-\d{2}-\d{2}").all())
+
+
+def _settle_swapped(seen: Seen, strangers: list[str], is_continental: bool) -> Column | None:
+    """Choose whether the day or the month comes first."""
+    texts = pd.Series(seen.counts.index, dtype="str")
+    found = dates.find_swapped(texts[~texts.isin(strangers)], is_continental=is_continental)
+    if found is None:
+        return None
+    if not found.is_sure:
+        seen.remarks.append(f"day and month may be swapped: {found.other} would read it too")
+    return Column(type="date", format=found.format)
+
+
+def _is_code(seen: Seen, inferred: Column) -> bool:
+    """Whether numbers are the numbers of something, or just two: no measure."""
+    if seen.distinct < _MOST_STRANGERS + 20 and seen.distinct - sum(map(_means_none, seen.counts.index)) <= 2:
+        return True
+    if not words.CODE.search(seen.words) or words.COUNTED.search(seen.words):
+        return False
+    values = parse_column(pd.Series(seen.counts.index, dtype="str"), inferred).dropna()
+    return bool(values.mod(1).eq(0).all())
+
+
+def _set_none(seen: Seen, strangers: list[str]) -> None:
+    """Take texts that are not of the type for `none` where that is clear, and count the others."""
+    unread = list(seen.counts.index[seen.values.isna()])
+    none = [text for text in unread if text in strangers or _means_none(text) or dates.is_senseless(text)]
+    if seen.type == "date":
+        read = seen.counts.index.difference(unread)
+        none += [text for text in read if dates.is_senseless(text)]
+    others = [text for text in unread if text not in none]
+    seen.none = sorted(none)
+    _set_missing(seen, none)
+    seen.unreadable, seen.unreadable_rows = others, int(seen.counts[others].sum())
+    seen.counts = seen.counts.drop(others)
+    if others:
+        shown = ", ".join(map(repr, others[:3])) + (" …" if len(others) > 3 else "")
+        seen.remarks.append(f"cannot be read: {shown}")
+
+
+def _set_missing(seen: Seen, none: list[str]) -> None:
+    seen.missing += int(seen.counts[none].sum())
+    seen.counts = seen.counts.drop(none)
+
+
+def _find_stand_ins(seen: Seen) -> None:
+    """Notice numbers that stand for `unknown`; act on them only where it is certain."""
+    weighted = seen.weighted
+    found = numbers.find_stand_in(weighted)
+    if found:
+        value, times, is_sure = found
+        if is_sure:
+            spelled = list(seen.counts.index[seen.values == value])
+            seen.none = sorted({*seen.none, *spelled})
+            _set_missing(seen, spelled)
+            seen.remarks.append(f"{numbers.show(value)} stands far from all others ({times:,} rows): taken for missing")
+        else:
+            seen.remarks.append(f"may {numbers.show(value)} mean missing? ({times:,} rows)")
+    elif zeros := numbers.find_zeros(weighted):
+        seen.remarks.append(
+            f"may 0 mean missing? ({zeros:,} rows; the next is {numbers.show(weighted[weighted > 0].min())})"
+        )
+
+
+def _read_category(seen: Seen) -> None:
+    none = [text for text in seen.counts.index[:_MOST_FREQUENT] if words.means_missing(text)]
+    others = [text for text in seen.counts.index if text not in none]
+    if others and max(map(len, others)) <= 2 and "NA" in none:  # a code, such as that of a country, among others
+        none.remove("NA")
+    if not others or (len(others) == 1 and set(none) <= {"-", "*", "."}):
+        none = []  # `-` beside `+`, and the like
+    seen.none = sorted(none)
+    _set_missing(seen, none)
+    if seen.distinct <= 10 * MOST_LISTED:
+        seen.codes = find_spellings(dict(seen.counts))
+        if seen.distinct <= MOST_LISTED:
+            seen.remarks += [f"may {one} and {other} be the same?" for one, other in find_abbreviations(seen.texts)]
+
+
+def find_spellings(counts: Mapping[str, int]) -> dict[str, str]:
+    """Return other spellings of a value -> the most frequent one: other cases, accents, spaces or hyphens in words."""
+    usual: dict[str, str] = {}
+    codes: dict[str, str] = {}
+    for text in counts:  # the most frequent first
+        key = _BETWEEN_WORDS.sub("", words.without_accents(text))
+        is_letter = len(text) == 1 and len(counts) > 4  # `a` and `A` may be two codes
+        if any(character.isalpha() for character in text) and not is_letter and usual.setdefault(key, text) != text:
+            codes[text] = usual[key]
+    return codes
+
+
+def find_abbreviations(texts: Sequence[str]) -> list[tuple[str, str]]:
+    """Return pairs of values that may be the same: `COD` and `Cash on Delivery`, `Mobile` and `Mobile Phone`."""
+    found = []
+    for short, long in itertools.permutations(texts, 2):
+        words_of_long, own = long.casefold().split(), short.casefold()
+        is_initials = len(words_of_long) > 1 and own == "".join(word[0] for word in words_of_long)
+        is_part = len(own) >= 3 and (long.casefold().startswith(own) or words_of_long[-1:] == [own])
+        if own != long.casefold() and own.replace(" ", "").isalpha() and (is_initials or is_part):
+            found.append((short, long))
+    return found[:_MOST_STRANGERS]

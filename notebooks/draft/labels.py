@@ -1,0 +1,189 @@
+"""Which column holds the answer, and which of its values means `has churned`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from draft import words
+from draft.columns import Seen
+from draft.inputs import DraftError
+from draft.reading import Table
+from params import suggest
+
+SURE, LIKELY = 3.0, 1.5
+_MOST_VALUES = 6
+_MOST_SHOWN = 20  # values that a message lists
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A column that may be the label.
+
+    Attributes:
+        negative: the value that means `has stayed`, where there are more than two.
+        same: other values that mean the same as `positive`.
+        rest: values that mean neither.
+        strength: how much name and values speak for it; `SURE` and more leaves no doubt.
+        why: what does.
+    """
+
+    table: str
+    column: str
+    positive: str
+    negative: str | None = None
+    same: list[str] = field(default_factory=list)
+    rest: list[str] = field(default_factory=list)
+    strength: float = 0.0
+    why: str = ""
+
+
+def find_answers(tables: Iterable[Table]) -> list[Answer]:
+    """Return the columns that may be the label, the likeliest first."""
+    found = [answer for table in tables for seen in table.columns.values() if (answer := _rate(table.name, seen))]
+    return sorted((one for one in found if one.strength >= LIKELY), key=lambda one: -one.strength)
+
+
+def list_binary(tables: Iterable[Table]) -> list[str]:
+    """Describe each column of two values: one of them may be the label."""
+    return [
+        f"{seen.name} ({', '.join(f'{text} {seen.counts[text] / seen.filled:.0%}' for text in seen.counts.index)})"
+        for table in tables
+        for seen in table.columns.values()
+        if seen.type == "category" and seen.distinct == 2 and not words.PERSON.search(seen.words)
+    ]
+
+
+def choose_answer(tables: list[Table], wish: str) -> Answer:
+    """Return the label that `--label COLUMN[=POSITIVE]` names.
+
+    Raises:
+        DraftError: there is no such column or value; the message suggests the nearest.
+    """
+    named, equals, positive = wish.partition("=")
+    table, seen = find_column(tables, named, "--label")
+    seen.type = "category"  # answers are texts, whatever they look like
+    if not equals:
+        answer = _answer(table.name, seen)
+        if answer is None:
+            shown = ", ".join(map(str, seen.counts.index[:5]))
+            raise DraftError(
+                f"--label {named}: {seen.name} has {seen.distinct:,} values ({shown}…); "
+                f"say which one means `has churned`: --label {named}=VALUE"
+            )
+        return answer
+    values = {text.casefold(): text for text in seen.texts}
+    if positive.casefold() not in values:
+        near = suggest(positive, seen.texts[:_MOST_SHOWN])
+        raise DraftError(f"--label {named}={positive}: {seen.name} has no value {positive!r}{near}")
+    return Answer(table.name, seen.name, values[positive.casefold()], strength=SURE, why="as --label says")
+
+
+def find_column(tables: Iterable[Table], name: str, option: str) -> tuple[Table, Seen]:
+    """Find a column by its name, in whatever case.
+
+    Raises:
+        DraftError: there is none; the message suggests the nearest.
+    """
+    places = [(table, seen) for table in tables for seen in table.columns.values()]
+    same = [place for place in places if place[1].name == name]
+    same += [place for place in places if place[1].name.casefold() == name.casefold()]
+    if same:
+        return same[0]
+    raise DraftError(f"{option}: no column {name!r}{suggest(name, [seen.name for _, seen in places])}")
+
+
+def is_named_so(name: str) -> bool:
+    """Whether a column's name speaks of the answer."""
+    return _rate_name(words.plain(name)) >= LIKELY
+
+
+def _rate(table: str, seen: Seen) -> Answer | None:
+    if seen.type != "category" or not 2 <= seen.distinct <= _MOST_VALUES:
+        return None
+    name, answer = _rate_name(seen.words), _answer(table, seen)
+    if answer is None or (name == 0 and answer.strength < SURE):
+        return None
+    why = [f"the name {seen.name}"] if name else []
+    why += [answer.why] if answer.why else []
+    strength = name + answer.strength
+    return Answer(
+        table, seen.name, answer.positive, answer.negative, answer.same, answer.rest, strength, " and ".join(why)
+    )
+
+
+def _rate_name(name: str) -> float:
+    if words.SPOILING.search(name):
+        return 1.0 if re.search("churn|attrit", name) else 0  # `churn_risk_score` of 0 and 1, where nothing else is
+    if match := words.LEAVING.search(name):
+        others = [word for word in name.split() if word not in words.NEUTRAL and not words.LEAVING.search(word)]
+        others += words.COUNTING.findall(name)
+        base = 4.0 if match[0] in ("churn", "attrit") else 3.0
+        return max(base - 0.6 * len(others), 1.0)
+    if words.WEAK_LABEL.fullmatch(name):
+        return 1.5
+    if words.STAYING.search(name):
+        return 1.0
+    return 0.5 if words.STATUS.search(name) else 0
+
+
+def _answer(table: str, seen: Seen) -> Answer | None:
+    """Read which of the values means that a customer has left."""
+    texts = seen.texts
+    leaving = [text for text in texts if words.LEAVING.search(words.plain(text))]
+    staying = [text for text in texts if text not in leaving and words.STAYING.search(words.plain(text))]
+    if len(texts) == 2 and (len(leaving) == 1 or len(staying) == 1):
+        positive = leaving[0] if leaving else next(text for text in texts if text not in staying)
+        return Answer(table, seen.name, positive, strength=3.0, why=f"the values {' and '.join(texts)}")
+    if len(texts) > 2:
+        return _answer_of_many(table, seen, leaving, staying)
+    return _answer_of_two(table, seen, texts) if len(texts) == 2 else None
+
+
+def _answer_of_many(table: str, seen: Seen, leaving: list[str], staying: list[str]) -> Answer | None:
+    if not leaving or not staying or len(seen.texts) > _MOST_VALUES:
+        return None
+    by_count = sorted(leaving, key=lambda text: -_rows(seen, text))
+    stayed = max(staying, key=lambda text: _rows(seen, text))
+    rest = [text for text in seen.texts if text not in leaving and text != stayed]
+    why = f"the values {', '.join(seen.texts)}"
+    return Answer(table, seen.name, by_count[0], stayed if rest else None, by_count[1:], rest, 3.0, why)
+
+
+def _answer_of_two(table: str, seen: Seen, texts: list[str]) -> Answer | None:
+    yes = [text for text in texts if _bare(text) in words.YES]
+    no = [text for text in texts if _bare(text) in words.NO]
+    is_inverted = bool(words.STAYING.search(seen.words)) and not words.LEAVING.search(seen.words)
+    if len(yes) == len(no) == 1 and yes != no:
+        positive = no[0] if is_inverted else yes[0]
+        return Answer(table, seen.name, positive, strength=0.5, why=f"the values {no[0]} and {yes[0]}")
+    rarer = min(texts, key=lambda text: (_rows(seen, text), text))
+    why = f"{rarer} is the rarer of its values: a guess"
+    return Answer(table, seen.name, rarer, strength=0.0, why=why)
+
+
+def _bare(text: str) -> str:
+    plain = words.without_accents(text.strip()).rstrip(".")
+    try:
+        return f"{float(plain):g}"
+    except ValueError:
+        return plain
+
+
+def _rows(seen: Seen, text: str) -> int:
+    spelled = [other for other, usual in seen.codes.items() if usual == text]
+    return int(seen.counts.reindex([text, *spelled]).fillna(0).sum())
+
+
+def share_of(seen: Seen, text: str) -> float:
+    """Return the share of a value, in all its spellings, of the rows that have one."""
+    return _rows(seen, text) / max(seen.filled, 1)
+
+
+def describe_values(seen: Seen, most: int = 4) -> str:
+    """Describe how often the values of a column stand in it."""
+    shares: Mapping[str, float] = {text: share_of(seen, text) for text in seen.texts}
+    frequent = sorted(shares, key=lambda text: -shares[text])
+    shown = ", ".join(f"{text} {shares[text]:.1%}" for text in frequent[:most])
+    return shown + (", …" if len(frequent) > most else "")

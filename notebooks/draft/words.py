@@ -1,0 +1,156 @@
+"""The words by which columns and values are recognised, in the usual European languages, without accents."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import cache
+
+LEAVING = re.compile(
+    r"churn|attrit|\bexit(?:ed|s)?\b|\bleft\b|\bleav(?:e|er|ers|ing)\b|cancel|terminat|unsubscri|\blapsed?\b|\blost\b"
+    r"|defect(?:ed|or|ion)|\bquit\b|\bclos(?:e|ed|ing|ure)\b|\bdropped\b|depart|resign|\bgone\b|deactiv|inactiv|inaktiv"
+    r"|abgewandert|abwander|kundig|kuendig|storno|stornier|austritt|ausgetreten|beendet|ehemalig|\bweg\b"
+    r"|resili|desabonn|\bpartie?s?\b|rompu|clotur|\bsorti[es]?\b|inactif|perdu"
+    r"|abandon|\bbajas?\b|\bfuga\b|desercion|deserto|\bcesad|inactivo|perdid"
+    r"|abbandon|disdett|\brecess|cessat|inattiv|\bpers[oi]\b"
+    r"|evasao|evadi|desist|\bsaiu\b|encerrad|inativ"
+    r"|opgezegd|opzeg|vertrok|afgehaakt|beeindig|opsagt|oppsagt|uppsagd|frafald|frafall|avslut|avgang|udmeldt|utmeldt"
+    r"|odej|odszed|odszl|rezygn|odchod|odesel|ukonc|zakoncz|lemond|lemorzs|poistu|irtisan|lahte(?:nyt|neet)"
+)
+STAYING = re.compile(
+    r"\bactive\b|\bactif|\baktiv|\bactiv[oa]|\battiv|\bativ|\bretain|retention|\bstay|\bloyal|\bexisting\b|\bcurrent\b"
+    r"|\brenew|\bopen\b|\bremain|bestandskund|\bbestehend|geblieben|\bbleibt?\b|fidel|vigente|en cours|laufend|\bkept\b"
+    r"|\bstill\b|\bpresent\b|reste\b|permane|\baktywn|\baktual|\bactueel|\bbestaand"
+)
+# What makes a name with a word of leaving something else than the answer itself, whatever its values...
+SPOILING = re.compile(
+    r"reason|grund\b|motif|motiv|causa|cause|score|prob|predict|\bpred\b|risk|risiko|risque|riesgo|rischio|\brate\b|\brata\b"
+    r"|likelihood|propensity|classifier|comment|category|kategor|categor|policy|offers?\b|discount|\bfees?\b"
+)
+# ...and what makes it so unless the values are two answers: `churn_next_month` is one.
+COUNTING = re.compile(
+    r"date|datum|fecha|\bdata\b|month|monat|\bmois\b|\bmes\b|\bmese\b|count|number|anzahl|nombre|numero|days|tage\b|jours"
+    r"|dias\b|giorni|time|zeit|amount|ratio|calls?\b|orders?\b|items?\b|note\b|previous|past|before|vorher"
+)
+WEAK_LABEL = re.compile(r"^(?:targets?|labels?|class|klasse|classe|clase|y|outcome|response|result|answer|ziel|cible)$")
+STATUS = re.compile(r"status|statut|\bstato\b|estado|situac|situation|\bstate\b|zustand|stav\b")
+# Near-neutral beside a word of leaving: `Churn Label`, `is_churn`, `Attrition_Flag`, `customer left`.
+NEUTRAL = frozenset(
+    (
+        "is", "has", "flag", "label", "value", "yn", "ind", "indicator", "indicateur", "bool", "status", "customer",
+        "client", "kunde", "kunden", "cliente", "clienti", "user", "account", "num", "bin", "binary", "text", "1", "0",
+        "the", "de", "du", "le", "la", "a", "ont", "est", "ist", "hat", "in", "next", "target", "y", "answer", "class",
+    )
+)  # fmt: skip
+
+END = re.compile(
+    r"\bend(?:s|ed|ing)?\b|enddat|cancel|terminat|churn|\bexit|\bclos(?:e|ed|ing|ure)\b|\bleav|\bleft\b|deactiv|cessat"
+    r"|cessation|kundig|kuendig|\bende\b|austritt|vertragsende|\bfin\b|resili|\bsortie\b|cloture|depart|\bbaja\b|cancelac"
+    r"|\bfine\b|disdett|\bfim\b|encerr|einde|opzeg|\bslut|avslut|opsig|oppsig|uppsag|koniec|konec|ukonc|zakoncz|vege\b"
+    r"|paatty|\bto\b|until|\bbis\b|jusqu|hasta|valid to|expir|ablauf"
+)
+BEGIN = re.compile(
+    r"\bbeg[iau]n|\bstart|\bsign|\bjoin|activat|\bcreat|\bopen|regist|\bsince\b|enrol|onboard|eintritt|beginn|abschluss"
+    r"|anmeld|\bdebut|souscri|\bentree\b|adhesion|\balta\b|inicio|apertura|inizio|attivaz|aanvang|ingang|oprett|poczat"
+    r"|zacat|\bkezd|\balku|\balkam|\bfrom\b|\bvon\b|\bdepuis\b|\bdesde\b|\bdal\b|\bab\b|first|subscri|effective|inscri"
+)
+# An end that was agreed beforehand says nothing of who left.
+PLANNED = re.compile(
+    r"expir|renew|plan|due|next|term end|commit|minimum|ablauf|verlang|echeance|vencim|scadenz|warranty"
+)
+# A day that moves on while the contract runs is not its begin.
+MOVING = re.compile(r"\blast|latest|recent|updat|modif|letzt|dernier|ultim|laatst|senast|sidst|siste|ostatni|posledn")
+DAY = re.compile(
+    r"date|datum|dato\b|datu[mn]|\bdata\b|fecha|\bday\b|\btag\b|\bjour\b|\bdia\b|giorno|month|monat|\bmois\b|\bmes\b|mese"
+    r"|maand|maned|period|\btime|zeit|timestamp|\bdt\b|\bts\b|snapshot|stichtag|week|woche|\bon\b|\bat\b"
+)
+PERIOD = re.compile(
+    r"month|monat|\bmois\b|\bmes\b|\bmese\b|maand|maned|miesiac|mesic|period|snapshot|stichtag|as of|asof|observation"
+    r"|report|extract|\bdate\b|datum|\bfecha\b|\bdata\b|week|woche|quarter|quartal|year|\bym\b|yyyymm"
+)
+CUSTOMER = re.compile(
+    r"custom|\bcust|acct|\bkd ?nr|\bknr\b|\buid\b|\bcid\b|client|kund|klant|klient|zakazn|subscri|abonn|account|konto"
+    r"|compte|cuenta|conto\b|member|mitglied"
+    r"|membre|user|utilis|usuario|utente|gebruik|msisdn|phone|telefon|telephone|policy|police|poliza|polizz|contract"
+    r"|vertrag|contrat|contratto|kontrakt|person|household|insured|card\b|msno|vkont|asiakas|ugyfel"
+)
+IDENTITY = re.compile(
+    r"(?<!pa)(?<!val)(?<!vo)(?<!med)ids?\b|\bno\b|\bnr\b|\bnum\b|number|nummer|numero|\bcode\b|\bkey\b|uuid|guid|\bref\b|\bcislo\b"
+)
+NUMBERED = re.compile(r"(?:column|col|var|field|feature) ?\d+")
+HOW_MANY = re.compile(
+    r"\b(?:number|num|no|nr|count) of\b|\bnb\b|\bnombre de|\banzahl\b|\bnumero d|\bantall?\b|\baantal\b|count\b"
+)
+ROW_NUMBER = re.compile(
+    r"^(?:row ?(?:number|num|no|nr|id|index)?|index|idx|unnamed.*|x|x1|nr|no|sno|s no|serial(?: ?(?:number|no))?|zeile"
+    r"|zeilennummer|ligne|lfd ?nr|fila|riga|line ?(?:number|no)?)$"
+)
+PERSON = re.compile(
+    r"surname|(?:last|first|family|full) ?name|nachname|vorname|prenom|\bnom\b|apellido|cognome|sobrenome|achternaam"
+    r"|voornaam|efternavn|fornavn|etternavn|efternamn|nazwisko|imie\b|prijmeni|jmeno|sukunimi|e ?mail|\bmail\b|msisdn"
+    r"|phone ?(?:no|nr|num|number)|telefon ?(?:nr|nummer)?$|telephone$|\bmobile ?(?:no|nr|num|number)|address|adresse"
+    r"|direccion|indirizzo|endereco|street|strasse|\bstrase|\brue\b|\bcalle\b|\biban\b|\bssn\b|passport|\bip$"
+    r"|^name$|(?:customer|client|kunden|user) ?name|credit card num"
+)
+CODE = re.compile(
+    r"\bzip|postal|postcode|\bplz\b|post ?code|code postal|area ?code|region ?code|branch ?code|\bcap\b|\bcode\b|\bid\b"
+    r"|\bcod\b|codigo|kennung|cluster|segment|\bclass\b|\bgroup\b|gruppe|groupe|grupo|category|kategor|categor"
+)
+COUNTED = re.compile(
+    r"\bage\b|\balter\b|\bedad\b|\beta\b|tenure|months?\b|monate|\bmois\b|years?\b|jahre|\bdays\b|\btage\b|count\b|anzahl"
+    r"|\bnum\b|number of|nombre|\bnb\b|minutes|seniority|anciennete|antiguedad"
+)
+TOTAL = re.compile(r"total|cumul|\bsum\b|lifetime|gesamt|summe|somme|suma|to date|totale|insgesamt|ltd\b|ytd\b|revenue")
+TENURE = re.compile(
+    r"tenure|months? on book|seniority|ancienn|antiguedad|anzianita|laufzeit|account length|customer since|lifetime"
+    r"|vertragsdauer|months? (?:with|since)|subscription length|duree|duration"
+)
+# What by its name is known only after the fact, or is the output of a model.
+AFTERWARDS = re.compile(
+    r"churn|attrit|reason|grund\b|kundigungsgrund|motif|motivo|cancel|terminat|\bclosed?\b|\bended?\b|\bend date|exit"
+    r"|\bleft\b|lapsed|resili|kundig|kuendig|\bbaja\b|disdett|opzeg|classifier|predict|propensity|probabilit|likelihood"
+    r"|retention|winback|win back|refund|storno|score of churn|offboard|deactiv|depart"
+)
+
+YES = frozenset(
+    (
+        "yes", "y", "true", "t", "1", "vrai", "v", "oui", "o", "ja", "j", "wahr", "w", "si", "s", "sim", "verdadero",
+        "vero", "verdadeiro", "tak", "ano", "a", "igen", "kylla", "da", "on", "+",
+    )
+)  # fmt: skip
+NO = frozenset(
+    (
+        "no", "n", "false", "f", "0", "-1", "faux", "non", "nein", "nee", "nej", "nei", "falsch", "nao", "falso", "nie",
+        "ne", "nem", "ei", "off", "-",
+    )
+)  # fmt: skip
+# Texts that stand for a missing value in any column; `none` and `no` are answers as often as not.
+MISSING = frozenset(
+    (
+        "?", "??", "n/a", "na", "n.a.", "#n/a", "#na", "#value!", "null", "(null)", "<null>", "\\n", "nan", "-nan", "-",
+        "--", "---", "n/d", "nd", "n.d.", "unknown", "unk", "missing", "undefined", "not available", "not known",
+        "not specified", "unspecified", "unbekannt", "k.a.", "k. a.", "ka", "keine angabe", "inconnu", "inconnue",
+        "non renseigne", "nc", "desconocido", "desconocida", "sin dato", "sconosciuto", "sconosciuta", "desconhecido",
+        "onbekend", "ukjent", "ukendt", "okand", "nieznany", "nieznane", "brak", "brak danych", "neznamy", "neuvedeno",
+        "ismeretlen", "tuntematon", "(blank)", "blank", "<na>", "nat", "(missing)", "*", ".",
+    )
+)  # fmt: skip
+ALSO_MISSING_AMONG_NUMBERS = frozenset(("none", "no", "n", "nil", "inf", "-inf", "error", "keine", "aucun", "ninguno"))
+
+
+@cache
+def plain(text: str) -> str:
+    """Return a name as words in lower case, without accents: `Kündigungs_Datum` -> `kundigungs datum`."""
+    spaced = re.sub(r"(?<=[a-zà-ÿ0-9])(?=[A-ZÀ-Þ])|(?<=[A-Z])(?=[A-Z][a-z])", " ", text)
+    return " ".join(re.findall(r"[^\W_]+", without_accents(spaced)))
+
+
+def without_accents(text: str) -> str:
+    """Return a text in lower case without accents."""
+    folded = text.replace("ł", "l").replace("Ł", "l").replace("ø", "o").replace("Ø", "o").casefold()
+    return "".join(part for part in unicodedata.normalize("NFKD", folded) if not unicodedata.combining(part))
+
+
+def means_missing(text: str) -> bool:
+    """Whether a text, in any column, stands for a value that is not known."""
+    return without_accents(text.strip()) in MISSING
