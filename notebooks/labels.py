@@ -27,6 +27,11 @@ def name_answer(label: Label) -> str:
     return label.end_date if isinstance(label, EndDateLabel) else label.column
 
 
+def name_categories(label: Label) -> list[str]:
+    """Return the columns whose values are texts, whatever they look like: the answer, which may be 0 and 1."""
+    return [] if isinstance(label, EndDateLabel) else [label.column]
+
+
 def count_label(tables: Tables, customers: Customers, params: Params) -> pd.DataFrame:
     """Count the customers who churn, who stay, and whose answer is unknown, a line for each as-of date.
 
