@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pandas as pd
-import pyarrow as pa
 import typeguard
 
 from params.formulas import RESERVED
@@ -127,9 +126,7 @@ def fit_names(names: Iterable[str]) -> dict[str, str]:
 
 def is_same(one: pd.Series[Any], other: pd.Series[Any]) -> bool:
     """Whether two columns hold the same values, a missing one where the other has none."""
-    a, b = pa.array(one.array, from_pandas=True), pa.array(other.array, from_pandas=True)
-    kind = pa.float64() if pa.types.is_floating(b.type) else pa.large_string()
-    return bool(pa.chunked_array([a]).cast(kind).equals(pa.chunked_array([b]).cast(kind)))
+    return bool(one.reset_index(drop=True).equals(other.reset_index(drop=True).astype(one.dtype)))
 
 
 def write_repository(

@@ -120,7 +120,9 @@ def left_join(
             raise ParameterError(f"{table}.present: there is a column {source.present!r} already; choose another name.")
         added = {source.present: has_row.map({True: "Yes", False: "No"}).astype("str")} | added
     joined = pd.concat([customers, pd.DataFrame(added, index=customers.index)], axis=1)
-    return joined, has_row, _describe_join(table, len(frame), len(np.unique(place[place >= 0])), has_row)
+    is_used = np.zeros(len(frame), dtype=np.bool_)
+    is_used[place[place >= 0]] = True
+    return joined, has_row, _describe_join(table, len(frame), int(is_used.sum()), has_row)
 
 
 def find_rows(customers: pd.DataFrame, frame: pd.DataFrame, keys: Sequence[str]) -> npt.NDArray[np.intp]:
