@@ -293,6 +293,25 @@ def test_a_model_that_is_too_good_is_told(draft: Drafting, tmp_path: Path) -> No
     assert "a quick model of the features reaches an AUC of 0.9" in drafted.told
 
 
+def test_a_strong_column_may_be_honest(draft: Drafting, tmp_path: Path) -> None:
+    """What is left out for its score alone is named again, with what allows it."""
+    made = people(1500)
+    score = np.where(made.churned, made.number(50, 110), made.number(0, 60))
+    frame = pd.DataFrame({"user": range(7000, 8500), "idle days": score, "months": made.months, "churn": made.churned})
+    drafted = draft(write_csv(frame, tmp_path / "users.csv"))
+    assert drafted.left_out() == {"idle days"}
+    assert "allowed_columns: [idle days]" in " ".join(drafted.told.split())
+
+
+def test_names_that_mean_something_in_yaml(draft: Drafting, tmp_path: Path) -> None:
+    """Whatever columns are called, the file loads and calls them so."""
+    names = ["a: b", "#x", "- y", "null", "Yes", "1", "é, è", "{z}", "it's", '"q"', "*s", "&t", "%v", "?", "[w]", "~"]
+    made = people(400)
+    frame = pd.DataFrame({name: made.whole(0, 50) for name in names} | {"churn": made.churned.astype(int)})
+    drafted = draft(write_csv(frame, tmp_path / "odd names.csv"))
+    assert list(drafted.columns()) == [*names, "churn"]
+
+
 def test_a_name_that_the_feature_store_cannot_hold(draft: Drafting, tmp_path: Path) -> None:
     """Columns whose names end in `_y`, or have a colon, are kept out rather than stopping the run."""
     made = people(800)

@@ -10,6 +10,7 @@ import os
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import openpyxl
 import pandas as pd
 import pyarrow.parquet as pq
@@ -265,7 +266,7 @@ def test_what_is_not_there_is_named(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert "Did you mean 'customers.csv'?" in refuse(tmp_path, capsys, tmp_path / "custmers.csv")
     assert "has no data file" in refuse(tmp_path, capsys, tmp_path / "empty")
     assert "No file matches" in refuse(tmp_path, capsys, tmp_path / "*.parquet")
-    (tmp_path / "cut.gz").write_bytes(gzip.compress(os.urandom(500_000))[:-100_000])
+    (tmp_path / "cut.gz").write_bytes(gzip.compress(np.random.default_rng(0).bytes(500_000))[:-100_000])
     assert "cut.gz" in refuse(tmp_path, capsys, tmp_path / "cut.gz")
     (tmp_path / "page.csv").write_text("<html><body>Log in</body></html>")
     assert "a page of HTML" in refuse(tmp_path, capsys, tmp_path / "page.csv")

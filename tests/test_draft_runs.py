@@ -73,7 +73,7 @@ def test_a_flat_table_of_the_same_company(run: Running, shared_data: Path) -> No
 
 @pytest.mark.parametrize(
     "shape",
-    [shapes.bank, shapes.cards, shapes.mobile_parts, shapes.french, shapes.shop, shapes.four_tables, shapes.wide_text],
+    [shapes.bank, shapes.mobile_parts, shapes.french, shapes.shop, shapes.four_tables, shapes.wide_text],
     ids=lambda shape: str(shape.__name__),
 )
 def test_made_up_companies(run: Running, tmp_path: Path, shape: Callable[[Path], list[Path]]) -> None:

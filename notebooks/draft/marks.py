@@ -35,12 +35,16 @@ _FEW_IDS = 100
 
 @dataclass(frozen=True)
 class Mark:
-    """A reason why a column is no feature (`is_out`), or why it should be looked at."""
+    """A reason why a column is no feature (`is_out`), or why it should be looked at.
+
+    A leak may be told by nothing but its score, and be honest after all.
+    """
 
     place: Place
     why: str
     is_out: bool
     is_leak: bool = False
+    is_told_by_score: bool = False
 
 
 def mark_useless(tables: Sequence[Table], ids: Mapping[str, str]) -> list[Mark]:
@@ -137,7 +141,7 @@ def _judge(place: Place, seen: Seen, values: pd.Series[Any], churned: pd.Series[
     if _MODEL_OUTPUT.search(seen.words) and alone > 0.6:
         return Mark(place, f"by its name the output of a model ({score})", is_out=True, is_leak=True)
     if max(alone, by_absence) > gate:
-        return Mark(place, f"tells the answer ({score})", is_out=True, is_leak=True)
+        return Mark(place, f"tells the answer ({score})", is_out=True, is_leak=True, is_told_by_score=True)
     if ends_it and max(alone, by_absence) >= _TOLD_BY_NAME:
         return Mark(place, f"by its name and values known only afterwards ({score})", is_out=True, is_leak=True)
     if alone >= (DOUBTFUL if by_absence >= DOUBTFUL else default("transformation", "told_auc", DOUBTFUL)):

@@ -136,6 +136,12 @@ def _tell_marks(draft: Draft) -> list[str]:
 def _tell_doubts(draft: Draft) -> Iterator[str]:
     for mark in (mark for marks in draft.marks.values() for mark in marks if not mark.is_out):
         yield f"{_place(draft, mark)}: {mark.why}"
+    told = [mark.place[1] for marks in draft.marks.values() for mark in marks if mark.is_out and mark.is_told_by_score]
+    if told:
+        yield (
+            f"{', '.join(told[:5])}: if known before the answer, delete `feature: false` and allow it by name, "
+            f"`stages: {{transformation: {{allowed_columns: [{told[0]}]}}}}`"
+        )
     for rival in draft.rivals:
         if not draft.marks.get((rival.table, rival.column)):
             yield f"{rival.column} may be the label too ({rival.why}): --label {rival.column}"

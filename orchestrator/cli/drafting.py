@@ -68,12 +68,13 @@ def init(
 
 
 def _check(file: Path) -> None:
-    """Say what still keeps a run from starting with the file, such as a password that is not set."""
+    """Say what still keeps a run from starting with the file, but for secrets to be set, which the draft has told."""
     from orchestrator.preflight import examine
 
     checks = [one for one in examine(PROJECT, file, {}).checks if one.what.startswith((_PARAMS_CHECK, _SOURCES_CHECK))]
     for problem in (problem for check in checks for problem in check.problems):
-        typer.echo(f"Before a run: {problem}")
+        if "environment variable" not in problem:
+            typer.echo(f"Before a run: {problem}")
 
 
 def _read_day(text: str) -> datetime.date:
