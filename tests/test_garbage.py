@@ -470,8 +470,8 @@ table = modelling.as_features(pd.DataFrame({"a": [0.0, 1.0]}), ["a"], [])
 experiment = tracking.connect(tracking_uri, "../outputs/mlartifacts", "churn")
 with tracking.new_run(experiment, "", tags) as run:
     hashes = tracking.log_datasets("../data")
-    logged = tracking.log_model(run, DummyClassifier().fit(table, [0, 1]), "dummy", table)
-    version = tracking.register(logged, "churn", tags | tracking.as_tags(hashes))
+    logged = registry.log_model(run, DummyClassifier().fit(table, [0, 1]), "dummy", table, {})
+    version = registry.register(logged, "churn", tags | tracking.as_tags(hashes))
 """
 
 

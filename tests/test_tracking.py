@@ -29,6 +29,7 @@ from sklearn.pipeline import make_pipeline
 from sqlalchemy import URL
 
 import modelling
+import registry
 import tracking
 from orchestrator.mlflow_runs import kill_unfinished
 from orchestrator.paths import Project
@@ -82,13 +83,13 @@ def start(folder: Path, code: str = CONNECT) -> subprocess.Popen[str]:
 def train_and_register(folder: Path, kind: str = "linear") -> str:
     """Log and register a model, and return the id of its run."""
     with tracking.new_run(connect(folder), "", {}) as run:
-        tracking.register(tracking.log_model(run, fit(kind), kind, EXAMPLE), "churn", {})
+        registry.register(registry.log_model(run, fit(kind), kind, EXAMPLE, {"threshold": 0.5}), "churn", {})
     return str(run.info.run_id)
 
 
 def load(alias: str) -> Any:
     """Load the model behind an alias as scoring does."""
-    return tracking.load_version(mlflow.MlflowClient().get_model_version_by_alias("churn", alias))
+    return registry.load_version(mlflow.MlflowClient().get_model_version_by_alias("churn", alias))
 
 
 @pytest.fixture(scope="module")
@@ -382,7 +383,7 @@ def test_logged_model_pins_what_scoring_needs(made: Path) -> None:
     """The requirements are the packages that scoring imports, each with the version of this environment."""
     (file,) = made.glob("mlartifacts/models/*/artifacts/requirements.txt")
     lines = file.read_text().splitlines()
-    assert {line.split("==")[0] for line in lines} == {"mlflow", *tracking.NEEDED_FOR_SCORING}
+    assert {line.split("==")[0] for line in lines} == {"mlflow", *registry.NEEDED_FOR_SCORING}
     assert f"scikit-learn=={sys.modules['sklearn'].__version__}" in lines
 
 
@@ -400,11 +401,11 @@ def test_signature_names_each_feature_with_its_type(made: Path) -> None:
 @pytest.mark.parametrize("kind", ["linear", "trees"])
 def test_equal_models_give_equal_files(kind: str) -> None:
     """Two fits on the same customers give the same bytes, which load again; another fit gives others."""
-    first, second = (tracking.canonical(skops.io.dumps(fit(kind))) for _ in range(2))
+    first, second = (registry.canonical(skops.io.dumps(fit(kind))) for _ in range(2))
     other = fit(kind).fit(modelling.as_features(FEATURES, ["tenure", "price"], ["contract"]), CHURNED[::-1])
     assert first == second
-    assert tracking.canonical(skops.io.dumps(other)) != first
-    loaded = skops.io.loads(first, trusted=list(tracking.TRUSTED_TYPES))
+    assert registry.canonical(skops.io.dumps(other)) != first
+    loaded = skops.io.loads(first, trusted=list(registry.TRUSTED_TYPES))
     assert (loaded.predict_proba(EXAMPLE) == fit(kind).predict_proba(EXAMPLE)).all()
 
 
@@ -412,9 +413,20 @@ def test_changed_model_file_is_refused(outputs: Path) -> None:
     """A model file with another SHA-256 than the recorded one is not loaded; the message shows both."""
     train_and_register(outputs)
     (file,) = outputs.glob("mlartifacts/models/*/artifacts/model.skops")
-    file.write_bytes(tracking.canonical(skops.io.dumps(fit("trees"))))
+    file.write_bytes(registry.canonical(skops.io.dumps(fit("trees"))))
     with pytest.raises(tracking.TrackingError, match=r"its SHA-256 is \w{64}, recorded is \w{64}"):
         load("challenger")
+
+
+def test_facts_come_with_the_model_and_are_refused_when_changed(outputs: Path) -> None:
+    """What scoring needs beside the model is read again; with another SHA-256 than the recorded one it is not."""
+    train_and_register(outputs)
+    version = mlflow.MlflowClient().get_model_version_by_alias("churn", "challenger")
+    assert registry.load_facts(version) == {"threshold": 0.5}
+    (file,) = outputs.glob("mlartifacts/models/*/artifacts/scoring.json")
+    file.write_text('{"threshold": 0.1}', encoding="utf-8")
+    with pytest.raises(tracking.TrackingError, match=r"scoring\.json.*recorded is \w{64}"):
+        registry.load_facts(version)
 
 
 class Stranger(TransformerMixin, BaseEstimator):
@@ -436,7 +448,7 @@ def test_model_with_a_strange_type_is_not_logged(outputs: Path) -> None:
         pytest.raises(tracking.TrackingError, match=r"Stranger.*add them to TRUSTED_TYPES"),
         tracking.new_run(connect(outputs), "", {}) as run,
     ):
-        tracking.log_model(run, model, "strange", EXAMPLE)
+        registry.log_model(run, model, "strange", EXAMPLE, {})
     assert mlflow.get_run(run.info.run_id).info.status == "FAILED"
 
 
