@@ -63,8 +63,7 @@ def project_copy(tmp_path: Path) -> Path:
 def tiny_project(tmp_path: Path) -> Path:
     """A copy of the project whose six notebooks do next to nothing, so that the flow itself can be tested."""
     root = copy_project(tmp_path / "project")
-    params = root / "params.yaml"  # without the stages' own parameters, which these notebooks do not have
-    params.write_text(params.read_text(encoding="utf-8").partition("\nstages:")[0] + "\n", encoding="utf-8")
+    drop_stage_parameters(root)
     for number, (stage, body) in enumerate(TINY_STAGES.items(), start=1):
         write_notebook(root / "notebooks" / f"{number:02}_{stage}.ipynb", stage, [body])
     return root
@@ -93,6 +92,12 @@ SUMMARY = (
     "from IPython.display import display\n"
     "display({'text/plain': 'summary', 'application/vnd.churn.summary+json': {'number': number}}, raw=True)"
 )
+
+
+def drop_stage_parameters(root: Path) -> None:
+    """Take the parameters of stages, which notebooks made by a test do not have, out of a copy's `params.yaml`."""
+    params = root / "params.yaml"
+    params.write_text(params.read_text(encoding="utf-8").partition("\nstages:")[0] + "\n", encoding="utf-8")
 
 
 def write_notebook(path: Path, title: str, cells: list[str]) -> None:

@@ -166,7 +166,7 @@ def test_an_edited_notebook(
     [
         ("notebooks/far.py", "VALUE = 1", "VALUE = 2", "r?????", "notebooks/far.py changed"),
         ("notebooks/far.py", "# one", "# still one", "======", ""),
-        ("notebooks/tracking.py", "import json", "import json\nimport csv", "======", ""),
+        ("notebooks/tracking.py", "import logging", "import logging\nimport csv", "======", ""),
         ("customers.csv", "2,1", "2,0", "r?????", "source customers, customers.csv changed"),
         ("params.yaml", "customer_id: id", "customer_id: id\nas_of: 2025-01-01", "======", ""),
         ("params.yaml", "  customers:", "  clients:", "r?????", "sources customers -> clients"),
@@ -250,7 +250,7 @@ def test_a_changed_source_runs_what_follows_as_far_as_it_changes(project: Path, 
     ]
     assert record.stage("preparation").reused_from == first.run_id
     assert (project / "outputs/runs" / record.run_id / str(record.stage("preparation").report)).is_file()
-    assert "02_validation.html" in (project / "outputs/index.html").read_text()
+    assert "02_validation.html" in (project / "outputs/runs" / record.run_id / "index.html").read_text()
     assert "Reused" in ended.stderr
     replace_in(project / "customers.csv", "2,0", "2,1")
     decisions = decide(project)

@@ -13,7 +13,7 @@ from typing import Any
 
 import nbformat
 import pytest
-from conftest import ROOT, TINY_STAGES, copy_project, read_run, run_flow, write_notebook
+from conftest import ROOT, TINY_STAGES, copy_project, drop_stage_parameters, read_run, run_flow, write_notebook
 from written_runs import NOON, make_record
 
 import tracking
@@ -463,10 +463,10 @@ repo.close()
 TRACKED = 'tracking_uri = "sqlite:///../outputs/mlflow.db"  # address\nrun_id = ""  # id\nnumber = 1  # a number'
 REGISTER = """
 import pandas as pd
-import modelling, stagekit, tracking
+import encoders, registry, stagekit, tracking
 from sklearn.dummy import DummyClassifier
 tags = {"churn.run_id": run_id}
-table = modelling.as_features(pd.DataFrame({"a": [0.0, 1.0]}), ["a"], [])
+table = encoders.as_features(pd.DataFrame({"a": [0.0, 1.0]}), ["a"], [])
 experiment = tracking.connect(tracking_uri, "../outputs/mlartifacts", "churn")
 with tracking.new_run(experiment, "", tags) as run:
     hashes = tracking.log_datasets("../data")
@@ -485,6 +485,7 @@ def test_real_runs_and_a_real_model(tmp_path: Path, prefect_api: dict[str, str])
         bodies[stage] = body or COPY.format(before if before == names[0] else f"../data/{before}", after)
     for number, (stage, body) in enumerate(bodies.items(), start=1):
         write_notebook(root / "notebooks" / f"{number:02}_{stage}.ipynb", stage, [body])
+    drop_stage_parameters(root)
     building = root / "notebooks/06_model_building.ipynb"
     notebook = nbformat.read(building, as_version=4)
     notebook.cells[1].source = TRACKED
