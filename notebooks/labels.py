@@ -39,7 +39,7 @@ def count_label(tables: Tables, customers: Customers, params: Params) -> pd.Data
     row for the end has not ended. With a column, all rows count, or those of each day where a column holds the day.
     """
     counts = dict(_count(tables, customers, params))
-    return pd.DataFrame.from_dict(counts, orient="index", columns=KINDS).rename_axis("as of")
+    return pd.DataFrame.from_dict(counts, orient="index", columns=KINDS, dtype="int64").rename_axis("as of")
 
 
 def describe_answers(tables: Tables, params: Params) -> str:
