@@ -12,8 +12,11 @@ import shapes
 from drafts import Drafting, make_drafting
 from shapes import people, write_csv
 
+from accepted import FOLDER, Accepted, AcceptedColumn, AcceptedTable, render_schema, slug
 from draft.columns import look_at
+from draft.inputs import Input
 from draft.labels import Answer, find_answers
+from draft.naming import choose_name
 from draft.reading import Table
 
 
@@ -411,3 +414,36 @@ def test_a_month_says_no_day(draft: Drafting, tmp_path: Path) -> None:
     assert "is read as the first day of that month, before which a row of user_logs has to lie" in " ".join(
         drafted.told.split()
     )
+
+
+def test_a_file_beside_another(draft: Drafting, tmp_path: Path) -> None:
+    """The answers in a file of their own, without a key, are left out, and it is said what to do with them."""
+    made = people(900)
+    frame = pd.DataFrame({"months": made.months, "price": made.price, "is_active": 1 - made.churned.astype(int)})
+    labels = tmp_path / "answers.csv"
+    labels.write_text("\n".join(np.where(made.churned, "1", "-1")) + "\n", encoding="utf-8")
+    drafted = draft(write_csv(frame, tmp_path / "customers.csv"), labels)
+    assert "answers.csv: one column, as many rows as customers.csv" in drafted.told
+
+
+def accept(name: str, columns: dict[str, AcceptedColumn], root: Path) -> None:
+    """Keep columns as what is normal for a data set."""
+    folder = root / FOLDER / slug(name)
+    folder.mkdir(parents=True, exist_ok=True)
+    state = Accepted(name=name, tables={"t": AcceptedTable(rows=5, columns=columns)})
+    (folder / "schema.yaml").write_text(render_schema(state), encoding="utf-8")
+
+
+def test_a_name_under_which_other_data_was_accepted(tmp_path: Path) -> None:
+    """`churn.csv` of another company gets another name: it is not compared with what was normal for the first."""
+    tables = [Table("churn", {}, pd.DataFrame({"id": ["1"], "age": ["2"], "left": ["0"]}), 1, "churn.csv")]
+    tables[0].columns = look_at(tables[0].frame)
+    inputs = [Input("file", str(tmp_path / "our_bank" / "churn.csv"), "churn.csv")]
+    assert choose_name("churn", inputs, tables, tmp_path) == "churn"
+    facts = {name: AcceptedColumn(type="category") for name in ("id", "plan", "calls", "cancelled")}
+    accept("churn", facts, tmp_path)
+    assert choose_name("churn", inputs, tables, tmp_path) == "our bank churn"
+    accept("our bank churn", facts, tmp_path)
+    assert choose_name("churn", inputs, tables, tmp_path) == "churn 2"
+    accept("churn", {name: AcceptedColumn(type="category") for name in ("id", "age", "left", "note")}, tmp_path)
+    assert choose_name("churn", inputs, tables, tmp_path) == "churn"

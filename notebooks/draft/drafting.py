@@ -19,6 +19,7 @@ from draft.joining import describe_joins, join, keep_names_apart
 from draft.keys import has_row_a_customer
 from draft.labels import LIKELY, SURE, Answer, choose_answer, find_answers, find_column, list_binary
 from draft.marks import Mark, mark_late, mark_leaks, mark_pairs, mark_useless, measure
+from draft.naming import choose_name
 from draft.parts import join_parts, look_at_tables
 from draft.population import Place, Population, draw_population
 from draft.reading import Table, read_tables
@@ -43,10 +44,13 @@ def make_draft(inputs: list[Input], left_out: list[str], wishes: Wishes, root: P
         find_column(tables, wishes.id, "--id")
     draft = join(tables, answers, find_ends(of_customers), wishes)
     keep_names_apart(draft, root)
-    draft.name, draft.joined = _name(inputs, draft), joined
+    wanted, draft.joined = _name(inputs, draft), joined
+    draft.name = choose_name(wanted, inputs, tables, root)
     draft.left_out = [*left_out, *unread, *parts_out, *dictionaries, *draft.left_out]
     draft.variables = sorted({variable for one in inputs for variable in one.variables})
     describe_joins(draft)
+    if draft.name != wanted:
+        draft.look_at.append(f"name: {draft.name}, for what is normal for {wanted} was learned from another data set")
     _choose_label(draft, answers, wishes)
     _choose_day(draft, wishes)
     _suspect(draft)

@@ -94,7 +94,8 @@ def _is_part(one: Table, other: Table) -> bool:
 
 def _leave_out(group: list[Table], left_out: list[str], *, may_repeat: bool) -> list[Table]:
     """Return the parts that are used: none without the answer, where others have it, and no copy of another."""
-    answers = find_named_so(max((one.names for one in group), key=len))
+    names: list[str] = max((one.names for one in group), key=len)
+    answers = find_named_so(names)
     kept: list[Table] = []
     for table in sorted(group, key=lambda one: -one.rows):
         if answers and len(group) > 1 and not any(_has_values(table, name) for name in answers):
