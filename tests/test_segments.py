@@ -92,7 +92,7 @@ def test_numbers_are_cut_in_quarters_and_small_segments_put_together() -> None:
     frame = pd.DataFrame(
         {
             "age": [*np.arange(396.0), *[np.nan] * 4],
-            "town": ["big"] * 300 + [f"small {number}" for number in range(60)],
+            "town": ["big"] * 300 + [f"small {number}" for number in range(100)],
             "kind": (["a", "b"] * 200),
         }
     )
