@@ -27,7 +27,7 @@ Flags = npt.NDArray[np.bool_]
 MOST_VALUES = 10  # of a category that is cut into segments by itself
 MOST_COLUMNS = 12
 FEWEST = 50  # customers in a segment; smaller ones are put together
-_FEWEST_OF_CLASS = 15  # churners, and stayers, for an AUC
+FEWEST_OF_CLASS = 15  # churners, and stayers, for an AUC
 _MATTERS = {"auc": 0.05, "calibration": 0.15, "rate": 0.10}  # from which difference on a warning is worth reading
 _FOUR_FIFTHS = 0.8
 _ALPHA = 0.05
@@ -113,25 +113,42 @@ def _interval(name: str, value: float, error: float) -> dict[str, float]:
 
 
 def _auc(churned: Labels, probability: Floats) -> dict[str, float]:
-    """Return the AUC with its interval, and what the probabilities promise: the AUC if they were the truth.
-
-    The standard error is that of DeLong, DeLong and Clarke-Pearson (1988), by ranks.
-    """
-    ended, stayed = probability[churned == 1], probability[churned == 0]
-    few = min(len(ended), len(stayed)) < _FEWEST_OF_CLASS
+    """Return the AUC with its interval, and what the probabilities promise: the AUC if they were the truth."""
+    few = min(int(churned.sum()), len(churned) - int(churned.sum())) < FEWEST_OF_CLASS
     if few or probability.min() == probability.max():
         return dict.fromkeys(("auc", "auc_low", "auc_high", "auc_promised", "z_auc"), np.nan)
-    ranks = rankdata(np.concatenate([ended, stayed]))
-    above = (ranks[: len(ended)] - rankdata(ended)) / len(stayed)
-    below = 1 - (ranks[len(ended) :] - rankdata(stayed)) / len(ended)
-    error = float(np.sqrt(above.var(ddof=1) / len(ended) + below.var(ddof=1) / len(stayed)))
+    above, below = _place(churned, probability)
+    value, error = float(above.mean()), _error(above, below)
     both, weights = np.concatenate([probability] * 2), np.concatenate([probability, 1 - probability])
     promised = float(roc_auc_score(np.repeat([1, 0], len(probability)), both, sample_weight=weights))
-    value = float(above.mean())
     return _interval("auc", value, error) | {
         "auc_promised": promised,
         "z_auc": (value - promised) / max(error, 1e-9),
     }
+
+
+def compare_aucs(churned: Labels, one: Floats, other: Floats) -> tuple[float, float, float]:
+    """Return the AUC of two models for the same customers, and the standard error of the difference."""
+    first, second = _place(churned, one), _place(churned, other)
+    error = _error(second[0] - first[0], second[1] - first[1])
+    return float(first[0].mean()), float(second[0].mean()), error
+
+
+def _place(churned: Labels, probability: Floats) -> tuple[Floats, Floats]:
+    """Return of each churner the share of stayers placed below, and of each stayer the share of churners above.
+
+    The mean of either is the AUC, and their spreads make its standard error: DeLong, DeLong and Clarke-Pearson,
+    Comparing the Areas under Two or More Correlated Receiver Operating Characteristic Curves (1988).
+    """
+    ended, stayed = probability[churned == 1], probability[churned == 0]
+    ranks = rankdata(np.concatenate([ended, stayed]))
+    above = (ranks[: len(ended)] - rankdata(ended)) / len(stayed)
+    below = 1 - (ranks[len(ended) :] - rankdata(stayed)) / len(ended)
+    return above, below
+
+
+def _error(above: Floats, below: Floats) -> float:
+    return float(np.sqrt(above.var(ddof=1) / len(above) + below.var(ddof=1) / len(below)))
 
 
 def _compare(inside: Flags, churned: Labels, chosen: Flags) -> dict[str, float]:
