@@ -10,6 +10,14 @@ from typing import Any
 
 import pandas as pd
 
+import stagekit  # noqa: F401  (before MLflow: it turns the telemetry off)
+
+# isort: split
+import mlflow
+from IPython.display import Markdown
+from mlflow.entities.model_registry import ModelVersion
+
+_LONGEST_DESCRIPTION = 5_000  # characters that MLflow's database keeps
 _INTENDED = (
     "To choose which present customers of this company to contact before they leave, and to tell whoever contacts them "
     "what the model has seen. Not for decisions about a person's rights, prices or credit, nor for another company's "
@@ -45,6 +53,16 @@ def write_card(
         data: `real` or `synthetic`.
     """
     return "\n".join(_write(facts, metrics, money, segments, warnings, lineage, data)) + "\n"
+
+
+def keep(card: str, version: ModelVersion) -> Markdown:
+    """Keep a card with a version: as `model_card.md` of its run, and as its description; return it, to be shown."""
+    client = mlflow.MlflowClient()
+    if version.run_id:
+        client.log_text(version.run_id, card, "model_card.md")
+    shown = card if len(card) <= _LONGEST_DESCRIPTION else card[:_LONGEST_DESCRIPTION].rpartition("\n")[0]
+    client.update_model_version(version.name, version.version, shown)
+    return Markdown(card)
 
 
 def _write(

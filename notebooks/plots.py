@@ -23,7 +23,7 @@ def draw_campaign(campaign: pd.DataFrame, gains: pd.DataFrame, colour: Any) -> F
     share = 100 * campaign["share"]
     axes[0].plot(share, campaign["actual"], color=colour, label="came true")
     axes[0].plot(share, campaign["expected"], color="grey", linestyle="--", label="expected")
-    axes[0].axvline(share[campaign["expected"].idxmax()], color="grey", linewidth=0.8)
+    axes[0].axvline(share.iloc[int(campaign["expected"].argmax())], color="grey", linewidth=0.8)
     axes[0].set(title="Profit, test set", ylabel="profit per customer")
     lifts = gains[gains["x"] >= 0.04].assign(y=lambda table: table["y"] / table["x"])
     for axis, curve in zip(axes[1:], (gains, lifts), strict=True):
@@ -56,11 +56,12 @@ def draw_explanation(importance: pd.DataFrame, learned: Mapping[str, Any], colou
     """Draw the permutation importance (a column a feature) and the partial dependence of the six that matter most."""
     order = list(importance.mean().sort_values(ascending=False, kind="stable").index[:15])
     figure = plt.figure(figsize=(18, 7), layout="constrained")
-    left, right = figure.subfigures(1, 2, width_ratios=[1, 2])
+    left, right = figure.subfigures(1, 2, width_ratios=[1, 2])  # type: ignore[misc]
     axis = left.subplots()
     sns.barplot(importance[order].melt(), x="value", y="variable", errorbar="sd", color=colour, ax=axis)
     axis.set(title="Permutation importance, test set", xlabel="loss of ROC AUC", ylabel="")
-    for part, name in zip(right.subplots(2, 3, sharey=True).flat, order[:6], strict=False):
+    parts = np.ravel(right.subplots(2, 3, sharey=True))
+    for part, name in zip(parts, order[:6], strict=False):
         _draw_dependence(part, name, learned["features"][name], colour)
     right.suptitle("Partial dependence: points of churn probability, other things as they are")
     return figure
