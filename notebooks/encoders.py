@@ -25,6 +25,9 @@ from sklearn.preprocessing import (
 warnings.filterwarnings("ignore", "n_quantiles .* is greater than the total number of samples")  # it takes fewer then
 
 
+_MOST_SPLINES = 400  # columns that all splines together may have: a fit takes the square of their number
+
+
 @dataclass(frozen=True)
 class Columns:
     """The features by how they are encoded: numbers, categories with few values, and those with `many`."""
@@ -53,15 +56,18 @@ def sort_columns(features: pd.DataFrame, numbers: Sequence[str], categories: Seq
 def encode_for_linear(columns: Columns, *, knots: int, rare: int, seed: int) -> Any:
     """Encode for a linear model: ranks in cubic splines, flags for missing numbers, one column a category.
 
-    Ranks make the splines indifferent to outliers and skew. Categories rarer than `rare` share one column with those
-    that were never seen. A category with many values is one number: the churn rate of its value.
+    Ranks make the splines indifferent to outliers and skew. Where there are very many numbers, each has fewer knots, or
+    stays a rank. Categories rarer than `rare` share one column with those that were never seen. A category with many
+    values is one number: the churn rate of its value.
     """
     ranks = QuantileTransformer(n_quantiles=200, random_state=seed)
     imputer = SimpleImputer(strategy="median", keep_empty_features=True)
+    knots = min(knots, _MOST_SPLINES // max(len(columns.numbers), 1) - 2)  # cubic: two columns more than knots
+    curve = SplineTransformer(n_knots=knots) if knots > 1 else StandardScaler()
     encoder = OneHotEncoder(min_frequency=rare, handle_unknown="infrequent_if_exist", sparse_output=False)
     return ColumnTransformer(
         [
-            ("number", make_pipeline(imputer, ranks, SplineTransformer(n_knots=knots)), columns.numbers),
+            ("number", make_pipeline(imputer, ranks, curve), columns.numbers),
             ("missing", MissingIndicator(error_on_new=False), columns.numbers),
             ("category", make_pipeline(_name_missing(), encoder), columns.categories),
             ("rate", make_pipeline(_name_missing(), _encode_rates(seed), StandardScaler()), columns.many),

@@ -29,7 +29,7 @@ from splitting import Split
 
 Floats = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]
-_WORTH_PROCESSES = 60_000  # rows to fit, of all folds together: starting the processes takes two seconds
+_WORTH_PROCESSES = 40_000  # rows to fit, of all folds together: starting the processes takes two seconds
 _MOST_PROCESSES = 8  # each has a copy of the features
 
 
@@ -148,7 +148,7 @@ def learn_more(
         Columns share, customers (rows fitted on), fold, and the metrics. Smaller parts lie within larger ones.
     """
     jobs = [(model, features, churned, groups, split, share, seed) for split in splits for share in SHARES]
-    measured = run_all(_measure_share, jobs, rows=2 * sum(len(train) for train, _ in splits))
+    measured = run_all(_measure_share, jobs, rows=sum(len(train) for train, _ in splits))
     folds = [fold for fold in range(len(splits)) for _ in SHARES]
     return pd.DataFrame([{"fold": fold} | found for fold, found in zip(folds, measured, strict=True)])
 
