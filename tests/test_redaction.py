@@ -241,8 +241,8 @@ def test_the_cost_of_cleaning_is_linear() -> None:
     cleaner.clean("warm")
 
     def seconds(what: str) -> float:
-        start = time.perf_counter()
+        start = time.process_time()  # not the hours of a busy machine
         cleaner.clean(what)
-        return time.perf_counter() - start
+        return time.process_time() - start
 
-    assert min(seconds(text * 10) for _ in range(3)) < 40 * min(seconds(text) for _ in range(3))
+    assert min(seconds(text * 10) for _ in range(3)) < 50 * min(seconds(text) for _ in range(5))
