@@ -21,6 +21,7 @@ from mlflow.exceptions import MlflowException
 
 import registry
 import tracking
+from accepted import write_importance
 from tracking import TrackingError
 
 ALIAS = "champion"
@@ -85,8 +86,10 @@ def find_before(name: str) -> str | None:
     return line[-2] if len(line) > 1 else None
 
 
-def promote(name: str, wanted: str, *, reason: str, by: str) -> str:
+def promote(name: str, wanted: str, *, reason: str, by: str, accepted_dir: str = "") -> str:
     """Make a version, named by its number or by the run that made it, the champion, and say so.
+
+    With `accepted_dir`, how much each feature matters to it goes to the accepted state of its data set.
 
     Raises:
         TrackingError: there is no such version, or its file is not the one that was recorded.
@@ -95,13 +98,13 @@ def promote(name: str, wanted: str, *, reason: str, by: str) -> str:
     current = find_champion(name)
     if current is not None and str(current.version) == str(version.version):
         return f"{name} {version.version} is the champion already."
-    registry.load_version(version)
+    _check_usable(version, accepted_dir)
     crown(name, version.version, reason=reason, by=by, how=BY_HAND)
     before = f"; before it was {current.version}" if current else ""
     return f"{name} {version.version} is the champion now{before}."
 
 
-def roll_back(name: str, *, reason: str, by: str) -> str:
+def roll_back(name: str, *, reason: str, by: str, accepted_dir: str = "") -> str:
     """Make the version before the champion the champion again, and say so.
 
     Raises:
@@ -111,9 +114,17 @@ def roll_back(name: str, *, reason: str, by: str) -> str:
     current, before = find_champion(name), find_before(name)
     if current is None or before is None:
         raise TrackingError(f"No champion of {name} was before the present one: there is nothing to go back to.")
-    registry.load_version(_find_version(name, before))
+    _check_usable(_find_version(name, before), accepted_dir)
     crown(name, before, reason=reason, by=by, how=BACK)
     return f"{name} {before} is the champion again, in place of {current.version}."
+
+
+def _check_usable(version: ModelVersion, accepted_dir: str) -> None:
+    """Load a version as scoring does, and keep how much each feature matters to it, where that is known."""
+    registry.load_version(version)
+    facts = registry.load_facts(version) if "facts_sha256" in version.tags else {}
+    if accepted_dir and "importance" in facts:
+        write_importance(accepted_dir, facts["data_set"], facts["importance"])
 
 
 def _find_version(name: str, wanted: str) -> ModelVersion:
@@ -163,7 +174,8 @@ def main(arguments: Sequence[str]) -> int:
     """Answer `churn promote`, `churn rollback` and `churn models`; return the exit code: 0 done, 2 not possible."""
     parser = argparse.ArgumentParser(prog="champions")
     parser.add_argument("what", choices=["promote", "rollback", "models"])
-    for option in ("--tracking-uri", "--artifact-dir", "--experiment", "--name", "--version", "--reason", "--by"):
+    places = ("--tracking-uri", "--artifact-dir", "--accepted-dir", "--experiment", "--registered-model")
+    for option in (*places, "--version", "--reason", "--by"):
         parser.add_argument(option, default="")
     options = parser.parse_args(arguments)
     try:
@@ -180,10 +192,11 @@ def main(arguments: Sequence[str]) -> int:
 
 def _answer(options: argparse.Namespace) -> str:
     if options.what == "models":
-        return json.dumps(list_versions(options.name), ensure_ascii=False)
+        return json.dumps(list_versions(options.registered_model), ensure_ascii=False)
+    why = {"reason": options.reason, "by": options.by, "accepted_dir": options.accepted_dir}
     if options.what == "promote":
-        return promote(options.name, options.version, reason=options.reason, by=options.by)
-    return roll_back(options.name, reason=options.reason, by=options.by)
+        return promote(options.registered_model, options.version, **why)
+    return roll_back(options.registered_model, **why)
 
 
 if __name__ == "__main__":

@@ -200,7 +200,8 @@ def test_by_hand_and_back_with_reasons(company: Company) -> None:
     assert champions.promote("churn", "b-1", reason="known better", by="ann") == (
         "churn 2 is the champion now; before it was 1."
     )
-    champions.promote("churn", "3", reason="try", by="ann")
+    champions.promote("churn", "3", reason="try", by="ann", accepted_dir=str(company.folder / "accepted"))
+    assert (company.folder / "accepted" / "company" / "importance.json").is_file()
     assert champions.promote("churn", "3", reason="again", by="ann") == "churn 3 is the champion already."
     assert champions.roll_back("churn", reason="bad", by="bob") == "churn 2 is the champion again, in place of 3."
     assert champions.roll_back("churn", reason="worse", by="bob") == "churn 1 is the champion again, in place of 2."
@@ -238,7 +239,7 @@ def test_the_command_behind_churn_promote_answers_in_its_own_process(company: Co
     """Its answer is one line, or JSON; an expected error has no traceback, and exit code 2."""
     company.register(["price"], ["contract"], "a-1")
     places = [f"--tracking-uri=sqlite:///{(company.folder / 'mlflow.db').as_posix()}"]
-    places += [f"--artifact-dir={company.folder / 'artifacts'}", "--experiment=churn", "--name=churn"]
+    places += [f"--artifact-dir={company.folder / 'artifacts'}", "--experiment=churn", "--registered-model=churn"]
 
     def ask(*options: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "champions", *options, *places]

@@ -87,10 +87,9 @@ def _ask(what: str, *options: str) -> str:
     database = database_file(PROJECT, given["tracking_uri"])
     if database is not None and not (database.is_file() and database.stat().st_size):
         raise UsageError(f"There is no registered model yet, nor {PROJECT.relative(database)}: run the pipeline first.")
-    places = [f"--tracking-uri={given['tracking_uri']}", f"--artifact-dir={given['artifact_dir']}"]
-    places += [f"--experiment={given['experiment']}", f"--name={given['registered_model']}"]
+    options = (*(f"--{name.replace('_', '-')}={value}" for name, value in given.items()), *options)
     settings = {"PYTHONUTF8": "1", "MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
-    command = [sys.executable, "-m", "champions", what, *places, *options]
+    command = [sys.executable, "-m", "champions", what, *options]
     try:
         ended = subprocess.run(
             command,
@@ -112,8 +111,8 @@ def _find_settings() -> dict[str, str]:
     """Return where the latest model building registered its model, or where the next one would."""
     declared = declared_parameters(PROJECT.notebooks / find_stage(STAGE).notebook)
     entry = next((found for record in read_records(PROJECT) for found in record.stages if _has_model(found)), None)
-    names = ("artifact_dir", "experiment", "registered_model")
-    used: dict[str, Any] = {name: declared[name].default for name in names}
+    names = ("artifact_dir", "accepted_dir", "experiment", "registered_model")
+    used: dict[str, Any] = {name: declared[name].default for name in names if name in declared}
     if entry is not None:
         used |= {name: value for name, value in find_parameters(entry).items() if name in names}
     uri = tracking_uri(PROJECT, entry or StageRecord(name=STAGE, notebook=""))
