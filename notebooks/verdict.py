@@ -124,6 +124,8 @@ class Findings:
     def _tell_amount(self) -> str:
         total, tables = sum(self.rows.values()), len(self.rows)
         size = f"{total:,} rows in {tables} tables" if tables > 1 else f"{total:,} rows"
+        if self.labels.empty:
+            return f"There are {size}, of customers to be scored."
         label, counted = self.params.label, self.labels[["churned", "stayed", "unknown"]].sum()
         known = int(counted["churned"] + counted["stayed"])
         churn = f"{counted['churned']:,} of {known:,} customers churn"
