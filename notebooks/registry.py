@@ -119,6 +119,12 @@ def load_facts(registered: ModelVersion) -> dict[str, Any]:
     return facts
 
 
+def measure_size(registered: ModelVersion) -> int:
+    """Return the bytes of the file of a version's classifier."""
+    address = f"models:/{registered.name}/{registered.version}/{MODEL_FILE}"
+    return Path(mlflow.artifacts.download_artifacts(address)).stat().st_size
+
+
 def _read_recorded(registered: ModelVersion, name: str, tag: str) -> bytes:
     address = f"models:/{registered.name}/{registered.version}"
     file = Path(mlflow.artifacts.download_artifacts(address), name)

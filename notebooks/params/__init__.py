@@ -4,6 +4,7 @@ from .facts import Column, ParameterError
 from .loading import expand, load_params, suggest, variables
 from .model import ROW_NUMBER, AsOfColumn, ColumnLabel, EndDateLabel, Expression, Params, Sample
 from .parts import NoFileError, find_files, is_local, is_pattern, list_patterns
+from .promotion import Promotion
 from .sources import (
     ApiSource,
     BasicAuth,
@@ -36,6 +37,7 @@ __all__ = [
     "PageNumber",
     "ParameterError",
     "Params",
+    "Promotion",
     "Sample",
     "Source",
     "expand",

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import Field, field_validator, model_validator
 
 from .facts import Facts
+from .promotion import Promotion
 from .sources import Source
 
 ROW_NUMBER = "row_number"
@@ -76,6 +77,7 @@ class Params(Facts):
     sample: Sample | None = Field(None, description="present: the synthetic company serves the sources")
     sources: dict[str, Source] = Field(min_length=1, description="raw tables; the first has a row for each customer")
     features: dict[str, Expression] = Field({}, description="features of one's own: name -> expression over columns")
+    promotion: Promotion = Field(Promotion(), description="when a new model takes the place of the one in use")
     stages: dict[str, dict[str, Any]] = Field({}, description="overrides of stage parameters: stage -> name -> value")
 
     @property
