@@ -147,3 +147,10 @@ def _encode(texts: Series, fact: Column) -> Values:
     cleaned = stagekit.clean_text(received, fact)
     typed = stagekit.parse_column(received, fact) if fact.type in ("number", "date") else cleaned
     return Values(fact, received, cleaned, typed, codes)
+
+
+def encode_typed(typed: Series, fact: Column) -> Values:
+    """Encode a column that is typed already: a feature of the training set."""
+    codes, different = pd.factorize(typed, use_na_sentinel=False)
+    each = pd.Series(different)
+    return Values(fact, each.astype("str"), each, each, codes.astype(np.int32))

@@ -22,6 +22,7 @@ from normal import State
 from params import Column, ColumnLabel, EndDateLabel, Params
 
 FACTS = "scoring.json"
+FETCHED = "fetched.json"  # beside it: which version it is, as `fetching` found it
 PHASE = "contract_phase"
 PHASE_MEANING = "{} and how long the customer has been here"  # with the column of the contract's term
 

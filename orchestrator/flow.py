@@ -181,12 +181,13 @@ def churn_scoring(
     params: str = "params.yaml",
     settings: Mapping[str, Mapping[str, Any]] | None = None,
     out: str = "",
+    to_database: bool = False,
     cold_kernels: bool = False,
     force: Sequence[str] = (),
     refresh: bool = True,
 ) -> State[Any]:
     """Score customers: the stages of training up to the features, on data of their own, then the model."""
-    return _run(make_scoring(out), params, settings or {}, cold_kernels, force, refresh)
+    return _run(make_scoring(out, to_database=to_database), params, settings or {}, cold_kernels, force, refresh)
 
 
 def _run(

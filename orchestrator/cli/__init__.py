@@ -11,7 +11,14 @@ from orchestrator.cli.app import app, call, parse_settings
 
 __all__ = ["main", "parse_settings", "run_command"]
 
-for _module in ("drafting", "running", "accepting", "viewing", "records"):  # each adds its commands, in this order
+for _module in (
+    "drafting",
+    "running",
+    "scoring",
+    "accepting",
+    "viewing",
+    "records",
+):  # each adds its commands, in this order
     import_module(f"orchestrator.cli.{_module}")
 
 

@@ -134,6 +134,9 @@ def examine(
     """
     stages = _select(pipeline, start, only, until)
     params, unreadable = _read_params(params_file)
+    if params and pipeline.name == "scoring":  # whose parameters may name secrets, which are kept out of everything
+        stages_of = {**params.stages, "scoring": {**params.stages.get("scoring", {}), **settings.get("scoring", {})}}
+        params = params.model_copy(update={"stages": stages_of})
     given = _given(params, settings)
     redactor = redactor_for(params) if params else Redactor()
     shown = {name: {key: redactor.clean_tree(value) for key, value in of.items()} for name, of in given.items()}
