@@ -26,10 +26,14 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.models import Model, ModelSignature
 from mlflow.types import ColSpec, DataType, Schema, TensorSpec
 
+from drift import profile_column
+from encoded import encode_typed
+from params import Column, Params
 from tracking import TrackingError
 
 MODEL_FILE = "model.skops"
 FACTS_FILE = "scoring.json"
+FACTS_FORMAT = 1
 RECORDED = {MODEL_FILE: "model_sha256", FACTS_FILE: "facts_sha256"}  # file -> the tag with its SHA-256
 NEEDED_FOR_SCORING = ("scikit-learn", "skops", "numpy", "scipy", "pandas")
 
@@ -40,9 +44,54 @@ TRUSTED_TYPES = (
     "scipy._lib.array_api_compat.numpy._aliases.asarray",  # a spline's, with SciPy 1.17
     "scipy.interpolate._bsplines.BSpline",
     "scipy.interpolate._bsplines._BSpline",  # a spline's, with SciPy 1.18
+    "sklearn.calibration._CalibratedClassifier",
+    "sklearn.calibration._TemperatureScaling",
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+    "sklearn.model_selection._split.StratifiedKFold",  # with which churn rates of categories are learned
+    "sklearn.utils._bunch.Bunch",  # the models of a blend by name
     "sklearn.utils.validation.check_array",
 )
+
+
+def gather_facts(
+    params: Params,
+    model: str,
+    features: pd.DataFrame,
+    train: pd.DataFrame,
+    churned: Any,
+    days: pd.Series[Any] | None,
+    split: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Gather what scoring and the comparison of models need to know of a model's training.
+
+    Args:
+        params: of the data set.
+        model: name of the candidate.
+        features: the facts of each feature, with columns name, type, table and description.
+        train: the features of the training rows, without infinite numbers.
+        churned: their answers.
+        days: their as-of days, where there are several.
+        split: how the test set was drawn.
+    """
+    known = features.reindex(columns=["name", "type", "table", "description"]).fillna("").set_index("name")
+    order = known.sort_values("type", key=lambda kinds: kinds == "category", kind="stable")  # as the model has them
+    seen = params.as_of_dates if days is None else days.dropna().drop_duplicates().sort_values()
+    return {
+        "format": FACTS_FORMAT,
+        "model": model,
+        "data_set": params.name,
+        "features": order.to_dict("index"),
+        "split": dict(split),
+        "trained": {
+            "rows": len(train),
+            "churn_rate": float(np.mean(churned)),
+            "as_of": [f"{day:%Y-%m-%d}" for day in seen],
+            "label": params.label.model_dump(mode="json"),
+        },
+        "profile": {
+            name: profile_column(encode_typed(train[name], Column(type=kind))) for name, kind in known["type"].items()
+        },
+    }
 
 
 def log_model(run: Run, model: Any, name: str, example: pd.DataFrame, facts: Mapping[str, Any]) -> LoggedModel:

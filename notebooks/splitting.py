@@ -1,16 +1,46 @@
-"""Training, test and folds: at random, with the same churn rate in each part, and rows that belong together in one."""
+"""Training, test and folds: rows that belong together in one part, with about the same churn rate in each."""
 
 from __future__ import annotations
 
-import math
+import datetime
+import hashlib
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from sklearn.model_selection import RepeatedStratifiedKFold, StratifiedKFold, train_test_split
+from sklearn.model_selection import RepeatedStratifiedKFold, StratifiedKFold
 
 Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
 Split = tuple[Ints, Ints]
+
+SALT = "churn test set"  # another one draws another test set: champions could no longer be compared
+CUSTOMERS, TIME = "customers", "time"
+_FEWEST = 5  # customers of each class in the test set
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """How the test set was drawn: customers by a hash, or all customers of the last days, from `test_from` on."""
+
+    how: str
+    salt: str
+    test_share: float
+    test_from: str | None = None
+
+    def as_facts(self) -> dict[str, str | float | None]:
+        """Return what scoring and the comparison of models need to draw the same test set again."""
+        return asdict(self)
+
+
+def find_groups(training: pd.DataFrame) -> Ints:
+    """Return the number of each row's `twin_group`; each row stands alone where there is no such column."""
+    if "twin_group" not in training:
+        return np.arange(len(training))
+    return np.asarray(training["twin_group"].to_numpy("int64"))
 
 
 def has_groups(groups: Ints) -> bool:
@@ -18,15 +48,132 @@ def has_groups(groups: Ints) -> bool:
     return len(np.unique(groups)) < len(groups)
 
 
-def hold_out(churned: Ints, groups: Ints, *, share: float, seed: int) -> Split:
-    """Return the positions of the training rows and of a test set of about that share of the rows."""
-    if not has_groups(groups):
-        train, test = train_test_split(np.arange(len(churned)), test_size=share, stratify=churned, random_state=seed)
-        return train, test
-    code, strata = _stratify(churned, groups, fewest=max(2, math.ceil(1 / share)))
-    _, test = train_test_split(np.arange(len(strata)), test_size=share, stratify=strata, random_state=seed)
-    is_test = np.isin(code, test)
+def place(ids: pd.Series, groups: Ints, *, salt: str = SALT) -> Floats:
+    """Return a number in [0, 1) for each row, from a hash of the customer's id; of a group, of its smallest id.
+
+    It is the same in each run, on any platform, whatever other customers there are: those below the test share are the
+    test set.
+    """
+    texts = ids.astype("str")
+    code = pd.factorize(groups)[0]
+    shared = np.bincount(code)[code] > 1
+    named = texts.to_numpy(dtype=object)
+    if shared.any():
+        named[shared] = pd.Series(named[shared]).groupby(code[shared]).transform("min").to_numpy(dtype=object)
+    numbers, different = pd.factorize(named)
+    return _hash(different, salt)[numbers]
+
+
+def place_rows(features: pd.DataFrame, groups: Ints, *, salt: str = SALT) -> Floats:
+    """Return a number in [0, 1) for each row, from a hash of its features, where no id tells customers apart.
+
+    Of a group it is that of the row with the smallest hash.
+    """
+    columns = [_as_numbers(features[name]) for name in sorted(map(str, features))]
+    content = np.ascontiguousarray(np.column_stack(columns)).view(np.uint8).reshape(len(features), -1)
+    keys = [hashlib.blake2b(row.tobytes(), digest_size=8).hexdigest() for row in content]
+    return place(pd.Series(keys, dtype=object), groups, salt=salt)
+
+
+def _as_numbers(values: pd.Series) -> npt.NDArray[np.uint64]:
+    """Return the bits of each number, or a hash of each text."""
+    if pd.api.types.is_numeric_dtype(values):
+        numbers = values.to_numpy(np.float64, na_value=np.nan) + 0.0  # one zero, and one NaN
+        return np.where(np.isnan(numbers), np.nan, numbers).astype("<f8").view(np.uint64)
+    code, texts = pd.factorize(values)
+    hashes = (_hash(texts, "text") * 2**53).astype(np.uint64)
+    return np.append(hashes, np.uint64(2**54))[code]
+
+
+def _hash(texts: Iterable[Any], salt: str) -> Floats:
+    key = salt.encode()
+    digests = b"".join(hashlib.blake2b(str(text).encode(), digest_size=8, key=key).digest() for text in texts)
+    return (np.frombuffer(digests, dtype="<u8") >> np.uint64(11)) / 2.0**53
+
+
+def thin(places: Floats, most: int) -> npt.NDArray[np.intp]:
+    """Return the positions of about that many rows, in whole groups, whatever their place; of all, if there are fewer.
+
+    The same customers are kept in each run, as long as there are about as many.
+    """
+    if len(places) <= most:
+        return np.arange(len(places))
+    return np.flatnonzero(places * 2**20 % 1 < most / len(places))
+
+
+def hold_out(churned: Ints, places: Floats, *, share: float) -> Split:
+    """Return the positions of the training rows, and of the test set: the rows placed below that share.
+
+    Where too few of a class are below it, the next ones of that class come too, with those at the same place.
+    """
+    is_test = places < share
+    for value in (0, 1):
+        of_class = np.unique(places[churned == value])
+        if len(of_class) > 2 * _FEWEST:
+            is_test |= (churned == value) & (places <= of_class[_FEWEST - 1])
+    is_test = np.isin(places, places[is_test])
     return np.flatnonzero(~is_test), np.flatnonzero(is_test)
+
+
+def hold_out_last(
+    days: pd.Series,
+    churned: Ints,
+    *,
+    share: float,
+    horizon: datetime.timedelta | None,
+    fewest: int,
+) -> tuple[Split | None, str]:
+    """Put the last days away: as many as hold that share of the rows, at least one.
+
+    Training days are those whose horizon, in which the answer shows, has ended before the first test day. Without a
+    horizon it is as long as from one day to the next.
+
+    Returns:
+        The positions of training and test rows, or None if a part would have fewer than `fewest` of a class; and what
+        to tell about it.
+    """
+    rows = days.value_counts().sort_index()
+    later = rows[::-1].cumsum()[::-1] / len(days)
+    last = later.index[(later <= share).to_numpy()]
+    first = last[0] if len(last) else rows.index[-1]
+    gap = horizon or rows.index.to_series().diff().min()
+    reach = np.less if horizon else np.less_equal
+    is_test, is_train = (days >= first).to_numpy(), reach(days + gap, first)
+    parts = np.flatnonzero(is_train), np.flatnonzero(is_test)
+    counts = [np.bincount(churned[part], minlength=2).min() for part in parts]
+    told = (
+        f"Test set: the customers of {first:%Y-%m-%d} and later; training: the days whose {gap.days} days ended before"
+    )
+    if min(counts) < fewest:
+        few = "training days whose horizon ended before" if counts[0] < fewest else "customers of each class on"
+        return None, f"Not split by time: too few {few} {first:%Y-%m-%d}. Customers are put away instead."
+    left_out = len(days) - len(parts[0]) - len(parts[1])
+    return parts, f"{told} ({left_out:,} rows between are left out)."
+
+
+def draw(
+    days: pd.Series | None,
+    churned: Ints,
+    places: Floats,
+    *,
+    share: float,
+    horizon_days: int | None,
+    fewest: int,
+) -> tuple[Split, Drawn, str]:
+    """Put the test set away: the last days, where there are several and enough customers on both sides; else customers.
+
+    Returns:
+        The positions of training and test rows, how they were drawn, and what to tell about it.
+    """
+    told = f"Test set: customers whose hashed id lies in the lowest {share:.0%}."
+    if days is not None and days.nunique() > 1:
+        horizon = None if horizon_days is None else datetime.timedelta(days=horizon_days)
+        split, by_time = hold_out_last(days, churned, share=share, horizon=horizon, fewest=fewest)
+        if split is not None:
+            first = days.iloc[split[1]].min()
+            return split, Drawn(TIME, SALT, share, f"{first:%Y-%m-%d}"), by_time
+        told = f"{by_time} {told}"
+    return hold_out(churned, places, share=share), Drawn(CUSTOMERS, SALT, share), told
 
 
 def make_folds(churned: Ints, groups: Ints, *, folds: int, repeats: int, seed: int) -> list[Split]:
