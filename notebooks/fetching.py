@@ -19,6 +19,7 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 import registry
+import tracking
 from tracking import TrackingError
 from trained import FACTS, FETCHED
 
@@ -80,11 +81,11 @@ def fetch(version: ModelVersion, into: Path) -> dict[str, Any]:
 def main(arguments: Sequence[str]) -> int:
     """Fetch a model and print what it is, as JSON; exit codes: 0 done, 1 it was altered, 2 there is none."""
     parser = argparse.ArgumentParser(prog="fetching")
-    for option in ("--tracking-uri", "--name", "--model", "--into"):
+    for option in ("--tracking-uri", "--artifact-dir", "--experiment", "--name", "--model", "--into"):
         parser.add_argument(option, required=True)
     options = parser.parse_args(arguments)
-    mlflow.set_tracking_uri(options.tracking_uri)
     try:
+        tracking.connect(options.tracking_uri, options.artifact_dir, options.experiment)
         version = find_version(options.model, options.name)
     except TrackingError as error:
         print(error, file=sys.stderr)

@@ -82,17 +82,16 @@ def _open_csv(file: Path, schema: pa.Schema) -> csv.CSVWriter:
 
 def disarm(table: pa.Table) -> pa.Table:
     """Put `'` before each text, and each column's name, that a spreadsheet would take for a formula."""
-    columns = [
-        _disarm(column) if pa.types.is_string(column.type) or pa.types.is_large_string(column.type) else column
-        for column in table.columns
-    ]
+    kinds = (pa.string(), pa.large_string())
+    columns = [_disarm(column.cast(pa.large_string())) if column.type in kinds else column for column in table.columns]
     names = pc.replace_substring_regex(pa.array(table.column_names), f"({_FORMULA})", r"'\1").to_pylist()
     return pa.table(columns, names)
 
 
 def _disarm(column: pa.ChunkedArray) -> pa.ChunkedArray:
     dangerous = pc.match_substring_regex(column, _FORMULA)
-    return pc.if_else(dangerous, pc.binary_join_element_wise("'", column, ""), column)
+    quote, nothing = (pa.scalar(text, column.type) for text in ("'", ""))
+    return pc.if_else(dangerous, pc.binary_join_element_wise(quote, column, nothing), column)  # the last joins
 
 
 def write_table(chunks: Chunks, address: str, name: str, root: Path, *, run_id: str, replace: bool = False) -> int:

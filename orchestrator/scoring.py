@@ -22,6 +22,13 @@ from orchestrator.preflight import declared_parameters
 from orchestrator.record import RunRecord
 from orchestrator.stages import SCORED_MODEL, find_stage
 
+# Parameters of model building -> options of `notebooks/fetching.py`.
+_REGISTRY = {
+    "tracking_uri": "tracking-uri",
+    "artifact_dir": "artifact-dir",
+    "experiment": "experiment",
+    "registered_model": "name",
+}
 ENDINGS = (".csv", ".parquet")
 _PASSWORD = re.compile(r"://[^/@]*:(?P<password>.*)@")
 _VARIABLE = re.compile(r"\$\{\w+\}")
@@ -76,8 +83,8 @@ def fetch_model(project: Project, params_file: Path, model: str) -> Fetched:
         ChurnError: a file of it is not what was registered.
     """
     where = _find_registry(project, _read(params_file))
-    words = ["--tracking-uri", where["tracking_uri"], "--name", where["registered_model"], "--model", model]
-    answer = _call(project, "fetching", *words, "--into", f"../{SCORED_MODEL}")
+    words = [word for name in _REGISTRY for word in (f"--{_REGISTRY[name]}", where[name])]
+    answer = _call(project, "fetching", *words, "--model", model, "--into", f"../{SCORED_MODEL}")
     if answer.returncode == 2:
         raise UsageError(answer.stderr.strip())
     if answer.returncode:
@@ -98,13 +105,16 @@ def _read(params_file: Path) -> Params:
 
 
 def _find_registry(project: Project, params: Params) -> Mapping[str, str]:
-    """Return where training registers models: address and name, as the params file or the notebook says."""
+    """Return where training registers models, as the params file or the notebook says."""
     declared = declared_parameters(project.notebooks / find_stage(STAGE).notebook)
     given = params.stages.get(STAGE, {})
-    names = ("tracking_uri", "registered_model")
-    found = {name: str(given.get(name, declared[name].default)) for name in names if name in declared or name in given}
+    found = {
+        name: str(given[name] if name in given else declared[name].default)
+        for name in _REGISTRY
+        if name in declared or name in given
+    }
     database = database_file(project, found.get("tracking_uri", ""))
-    if len(found) < len(names) or (database and not database.is_file()):
+    if len(found) < len(_REGISTRY) or (database and not database.is_file()):
         raise UsageError("No model is registered yet: train one with `churn run`.")
     return found
 

@@ -45,7 +45,7 @@ def score(
     ] = DEFAULT_PARAMS,
     as_of: Annotated[
         str | None,
-        typer.Option(metavar="DAY", help="The day of the snapshot; by default the last that the data knows."),
+        typer.Option(metavar="DAY", help="The day of the snapshot; by default the last that is known."),
     ] = None,
     contact: Annotated[
         int | None,
