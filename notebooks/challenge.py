@@ -19,9 +19,10 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 import champions
-import modelling
+import encoders
 import promotion
 import registry
+from accepted import write_importance
 from params import Promotion
 from promotion import Decision, Effort, Ground
 from tracking import TrackingError
@@ -113,7 +114,7 @@ def _ask(model: Any, facts: Mapping[str, Any], features: pd.DataFrame) -> npt.ND
 
 def _select(facts: Mapping[str, Any], features: pd.DataFrame) -> pd.DataFrame:
     kinds = {kind: [n for n, about in facts["features"].items() if about["type"] == kind] for kind in _KINDS}
-    return modelling.as_features(features, kinds["number"], kinds["category"])
+    return encoders.as_features(features, kinds["number"], kinds["category"])
 
 
 _KINDS = ("number", "category")
@@ -136,10 +137,11 @@ def _measure_efforts(
     return [Effort(*one) for one in zip(taken, sizes, strict=True)]
 
 
-def carry_out(decision: Decision, version: ModelVersion) -> None:
+def carry_out(decision: Decision, version: ModelVersion, facts: Mapping[str, Any], accepted_dir: str) -> None:
     """Make the challenger the champion if it is promoted, and keep the decision: tags of the version, file of its run.
 
-    `promotion` is the sentence, `promotion.json` in the run the evidence.
+    The tag `promotion` is the sentence, `promotion.json` in the run the evidence. How much each feature matters to the
+    champion, as `facts` have it, goes to the accepted state of the data set.
     """
     client = mlflow.MlflowClient()
     client.set_model_version_tag(version.name, version.version, "promotion", decision.sentence)
@@ -149,3 +151,14 @@ def carry_out(decision: Decision, version: ModelVersion) -> None:
         client.log_dict(version.run_id, told, "promotion.json")
     if decision.promoted:
         champions.crown(version.name, version.version, reason=decision.sentence, by="the run", how=champions.GATE)
+        write_importance(accepted_dir, facts["data_set"], facts["importance"])
+
+
+def name_results(decision: Decision, version: ModelVersion) -> dict[str, Any]:
+    """Name what became of the model, as the run's record calls it."""
+    return {
+        "promotion": decision.sentence,
+        "registered_model": version.name,
+        "model_version": int(version.version),
+        "model_sha256": version.tags["model_sha256"],
+    }

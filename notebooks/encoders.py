@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,6 +21,8 @@ from sklearn.preprocessing import (
     StandardScaler,
     TargetEncoder,
 )
+
+warnings.filterwarnings("ignore", "n_quantiles .* is greater than the total number of samples")  # it takes fewer then
 
 
 @dataclass(frozen=True)

@@ -16,12 +16,12 @@ import stagekit  # (sets pandas' semantics of texts)
 # isort: split
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 
 import calibration
 import evaluation
 import profit
 from params import ColumnLabel, EndDateLabel, ParameterError, Params
-from trained import FACTS
 
 MOST_MISSING_DAYS = 7  # that the data may end before the horizon does
 GROUPS = 10  # of equally many customers, by their probability
@@ -32,8 +32,8 @@ class NotYetError(Exception):
     """What happened to the customers cannot be told."""
 
 
-def read_scores(file: Path, sha256: str) -> pd.DataFrame:
-    """Read the scores that a run kept: customer id first, `as_of`, `rank`, `probability`, `contact`.
+def read_scores(file: Path, sha256: str) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Read what a run kept: scores (customer id first, then `as_of`, `probability`, `value`, `contact`), and money.
 
     Raises:
         NotYetError: they are gone, or not what the run wrote.
@@ -41,7 +41,7 @@ def read_scores(file: Path, sha256: str) -> pd.DataFrame:
     content = file.read_bytes() if file.is_file() else b""
     if hashlib.sha256(content).hexdigest() != sha256:
         raise NotYetError(f"{file} {'was altered' if content else 'is gone'}: these scores cannot be evaluated.")
-    return pd.read_parquet(file)
+    return pd.read_parquet(file), json.loads((pq.read_schema(file).metadata or {}).get(b"money", b"{}"))
 
 
 def find_outcome(scores: pd.DataFrame, now: pd.DataFrame, params: Params) -> pd.Series[Any]:
@@ -69,7 +69,8 @@ def _find_ended(scores: pd.DataFrame, last: pd.DataFrame, label: EndDateLabel) -
     as_of = scores["as_of"]
     if as_of.isna().any():
         raise NotYetError("The scores have no as-of day, from which on what happened would count.")
-    horizon_end = as_of.max() + pd.Timedelta(days=label.horizon_days)
+    horizon = pd.Timedelta(days=label.horizon_days)
+    horizon_end = as_of.max() + horizon
     known_until = last[label.columns].max().max()
     missing = (horizon_end - known_until).days
     if missing > MOST_MISSING_DAYS:
@@ -80,23 +81,18 @@ def _find_ended(scores: pd.DataFrame, last: pd.DataFrame, label: EndDateLabel) -
         )
     ends = last[label.end_date].reindex(scores.iloc[:, 0]).reset_index(drop=True)
     is_known = pd.Series(scores.iloc[:, 0].isin(last.index).to_numpy())
-    left = (ends >= as_of.reset_index(drop=True)) & (ends <= as_of.reset_index(drop=True) + horizon_end_span(label))
+    left = (ends >= as_of.reset_index(drop=True)) & (ends <= as_of.reset_index(drop=True) + horizon)
     return left.astype("boolean").mask(~is_known)
 
 
-def horizon_end_span(label: EndDateLabel) -> pd.Timedelta:
-    """Return how long after the as-of day an end counts."""
-    return pd.Timedelta(days=label.horizon_days)
-
-
-def measure(scores: pd.DataFrame, outcome: pd.Series[Any], facts: Mapping[str, Any]) -> dict[str, Any]:
+def measure(scores: pd.DataFrame, outcome: pd.Series[Any], money: Mapping[str, Any]) -> dict[str, Any]:
     """Measure scores against what happened: order, calibration, lift, those who were to be contacted, money.
 
     Raises:
         NotYetError: too few customers of one kind.
     """
     known = outcome.notna().to_numpy()
-    churned, rows = outcome[known].astype("int64").to_numpy(), scores[known].reset_index(drop=True)
+    churned, rows = outcome[known].to_numpy("int64"), scores[known].reset_index(drop=True)
     if min(churned.sum(), len(churned) - churned.sum()) < FEWEST:
         raise NotYetError(f"Of {len(churned):,} customers {churned.sum():,} left: too few of one kind to compare.")
     probability = rows["probability"].to_numpy("float64")
@@ -112,18 +108,17 @@ def measure(scores: pd.DataFrame, outcome: pd.Series[Any], facts: Mapping[str, A
         "contacted": int(contacted.sum()),
         "churn_rate_of_contacted": float(churned[contacted].mean()) if contacted.any() else None,
         "churners_found": float(churned[contacted].sum() / churned.sum()),
-        "profit": _measure_profit(churned, contacted, facts),
+        "profit": _measure_profit(churned, rows, money),
         "groups": _group(churned, probability),
     }
 
 
-def _measure_profit(churned: Any, contacted: Any, facts: Mapping[str, Any]) -> float | None:
-    """Return what contacting them would have brought; the value of each customer is not kept with the scores."""
-    money = profit.Money(**facts["money"]) if facts.get("money") else None
-    if money is None or money.value_column:
+def _measure_profit(churned: Any, rows: pd.DataFrame, money: Mapping[str, Any]) -> float | None:
+    """Return what contacting those who were to be contacted is worth, now that it is known who left."""
+    if not money:
         return None
-    values = np.full(len(churned), money.customer_value)
-    return float(profit.actual_gain(churned, values, money)[contacted].sum())
+    gain = profit.actual_gain(churned, rows["value"].to_numpy("float64"), profit.Money(**money))
+    return float(gain[rows["contact"].to_numpy(bool)].sum())
 
 
 def _group(churned: Any, probability: Any) -> list[dict[str, float]]:
@@ -139,16 +134,14 @@ def _group(churned: Any, probability: Any) -> list[dict[str, float]]:
 def main(arguments: Sequence[str]) -> int:
     """Evaluate scores and print the measures as JSON; exit codes: 0 done, 1 it cannot be told."""
     parser = argparse.ArgumentParser(prog="evaluating")
-    for option in ("--scores", "--sha256", "--params", "--prepared", "--model-dir"):
+    for option in ("--scores", "--sha256", "--params", "--prepared"):
         parser.add_argument(option, required=True)
     options = parser.parse_args(arguments)
     try:
         params = stagekit.load_params(options.params)
-        scores = read_scores(Path(options.scores), options.sha256)
+        scores, money = read_scores(Path(options.scores), options.sha256)
         now = stagekit.read_table(options.prepared, "customers")
-        facts_file = Path(options.model_dir, FACTS)
-        facts = json.loads(facts_file.read_text(encoding="utf-8")) if facts_file.is_file() else {}
-        measured = measure(scores, find_outcome(scores, now, params), facts)
+        measured = measure(scores, find_outcome(scores, now, params), money)
     except (NotYetError, ParameterError, FileNotFoundError) as error:
         print(error, file=sys.stderr)
         return 1

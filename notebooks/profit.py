@@ -19,6 +19,8 @@ from scipy.stats import beta  # type: ignore[import-untyped]
 from sklearn.isotonic import IsotonicRegression
 from sklearn.metrics import roc_curve
 
+from params import suggest
+
 Floats = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
@@ -54,7 +56,8 @@ class Money:
         if not self.keep_trials > 0:
             yield f"keep_trials is {self.keep_trials}: expected a number above 0"
         if self.value_column and self.value_column not in known:
-            yield f"value_column: there is no column {self.value_column!r} in the training set"
+            near = suggest(self.value_column, [str(name) for name in known])
+            yield f"value_column: there is no column {self.value_column!r} in the training set{near}"
         elif self.value_column and not pd.api.types.is_numeric_dtype(known[self.value_column]):
             yield f"value_column: {self.value_column!r} is not a column of numbers"
         elif not self.value_column and not self.customer_value > self.offer_cost:
@@ -91,6 +94,11 @@ def best_thresholds(values: Floats, money: Money) -> Floats:
     cost = money.contact_cost + money.offer_cost
     thresholds: Floats = np.divide(cost, stakes, out=np.ones(len(values)), where=stakes > cost)
     return thresholds
+
+
+def typical_threshold(values: Floats, money: Money) -> float:
+    """Return the probability above which contacting the middle customer pays."""
+    return float(best_thresholds(np.array([np.median(values)]), money)[0])
 
 
 def campaign(churned: Labels, probability: Floats, values: Floats, money: Money) -> pd.DataFrame:
@@ -194,3 +202,23 @@ def compare_policies(
         for name, chosen in policies.items()
     }
     return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def name_metrics(policies: pd.DataFrame, most: Mapping[str, float], threshold: float) -> dict[str, float]:
+    """Name the figures of the decision as MLflow and the run's record call them; profits are per customer.
+
+    Args:
+        policies: see `compare_policies`; the last is the model's.
+        most: see `maximum_profit`.
+        threshold: the probability from which on to contact.
+    """
+    best = policies.iloc[-1].astype(float)
+    return {
+        "threshold": threshold,
+        "contact_share": best["contacted"],
+        "churners_reached": best["churners reached"],
+        "expected_profit": best["profit"],
+        "expected_profit_low": best["low"],
+        "expected_profit_high": best["high"],
+        "empc": most["empc"],
+    }

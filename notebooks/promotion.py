@@ -17,7 +17,7 @@ import pandas as pd
 from scipy.stats import norm  # type: ignore[import-untyped]
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-import modelling
+import evaluation
 import profit
 import segments
 from params import Promotion
@@ -243,7 +243,7 @@ def measure_time(model: Any, features: pd.DataFrame, rounds: int = 3) -> float:
     """Return the milliseconds that a model takes to score 1,000 customers: the shortest of some rounds."""
     rows = features.sample(_SCORED, replace=len(features) < _SCORED, random_state=0)
     taken = []
-    with modelling.few_threads(_SCORED):
+    with evaluation.few_threads(_SCORED):
         for _ in range(rounds):
             start = time.perf_counter()
             model.predict_proba(rows)

@@ -24,6 +24,7 @@ import pyarrow.parquet as pq
 import skops.io
 
 import drift
+import profit
 import reasons
 from dataset_folders import find_dataset
 from encoded import Table, encode_typed
@@ -119,6 +120,40 @@ def rank(probability: Floats) -> npt.NDArray[np.int64]:
     return ranks
 
 
+def choose(customers: pd.DataFrame, features_dir: str, scorer: Scorer, best: int | None) -> tuple[pd.DataFrame, str]:
+    """Say whom to contact, and by which rule: columns `value`, `expected_gain` and `contact`.
+
+    With the money of the model's facts: whose contact is expected to bring something, or the `best` so many. Without:
+    whose probability reaches the model's threshold, or the so many most likely; value and gain are missing then.
+
+    Raises:
+        GateError: the column with the customers' values is not there.
+    """
+    known, threshold = scorer.facts.get("money"), float(scorer.facts.get("threshold", 0.5))
+    if known:
+        money = profit.Money(**known)
+        values = profit.values_of(_read_values(features_dir, money.value_column, len(customers)), money)
+        gain = profit.expected_gain(customers["probability"].to_numpy("float64"), values, money)
+    else:
+        values = gain = np.full(len(customers), np.nan)
+    place = rank(gain) if known else customers["rank"].to_numpy()
+    pays = gain > 0 if known else customers["probability"].to_numpy() >= threshold
+    chosen = place <= best if best is not None else pays
+    many = "" if best is None else f"the {best:,} "
+    what = "a contact is expected to bring something" if known else f"a probability of {threshold:.3f} or more"
+    best_by = "with the highest expected gain" if known else "most likely to leave"
+    return customers.assign(value=values, expected_gain=gain, contact=chosen), f"{many}{best_by if many else what}"
+
+
+def _read_values(features_dir: str, column: str, rows: int) -> pd.DataFrame:
+    if not column:
+        return pd.DataFrame(index=pd.RangeIndex(rows))
+    there = list(_open(features_dir).schema_arrow.names)
+    lacking = [] if column in there else [f"no column {column!r}{stagekit.suggest(column, there)}"]
+    stagekit.gate(lacking, "The value of the customers (value_column of model building) is not in the data")
+    return pd.concat(list(read_chunks(features_dir, [column])), ignore_index=True)
+
+
 def compose(
     features_dir: str, scorer: Scorer, scores: pd.DataFrame, run_id: str, added: list[str]
 ) -> Iterator[pd.DataFrame]:
@@ -187,9 +222,10 @@ def _profiles(
     return {TABLE: {name: known[name] for name in wanted}}, {TABLE: Table(columns, rows)}
 
 
-def keep_scores(file: Path, frame: pd.DataFrame) -> str:
+def keep_scores(file: Path, frame: pd.DataFrame, scorer: Scorer) -> str:
     """Keep the scores in a run's folder, for the time when what happened is known; return the SHA-256 of the file."""
     table = pa.Table.from_pandas(frame, preserve_index=False)
+    table = table.replace_schema_metadata({"money": json.dumps(scorer.facts.get("money") or {})})
     beside = file.with_name(f".{file.name}.new")
     pq.write_table(table, beside, compression="zstd")
     beside.replace(file)

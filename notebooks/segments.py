@@ -20,6 +20,8 @@ import pandas as pd
 from scipy.stats import norm, rankdata  # type: ignore[import-untyped]
 from sklearn.metrics import roc_auc_score
 
+from params import suggest
+
 Floats = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
@@ -41,6 +43,14 @@ def choose_columns(features: pd.DataFrame, wanted: Sequence[str]) -> list[str]:
     texts = [str(name) for name in features if features[name].dtype.kind != "f"]
     few = [name for name in texts if 2 <= features[name].nunique(dropna=False) <= MOST_VALUES]
     return few[:MOST_COLUMNS]
+
+
+def find_problems(frame: pd.DataFrame, wanted: Sequence[str]) -> list[str]:
+    """Return which columns customers cannot be cut by, since there are none of that name."""
+    known = [str(name) for name in frame]
+    return [
+        f"segment_columns: there is no column {name!r}{suggest(name, known)}" for name in wanted if name not in known
+    ]
 
 
 def cut(frame: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:

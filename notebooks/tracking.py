@@ -10,6 +10,7 @@ import logging
 import sqlite3
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import stagekit  # noqa: F401  (before MLflow: it turns the telemetry off)
 
@@ -24,6 +25,9 @@ from mlflow.exceptions import MlflowException
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from ruamel.yaml import YAML
 from sqlalchemy import URL, exc, make_url
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 for _name in ("mlflow", "alembic"):
     logging.getLogger(_name).setLevel(logging.WARNING)
@@ -98,6 +102,18 @@ def log_datasets(pointers_dir: str | Path) -> dict[str, str]:
             mlflow.log_input(MetaDataset(source, name=pointer.stem, digest=out["md5"]))  # type: ignore[abstract]
     mlflow.set_tags(as_tags(hashes))
     return hashes
+
+
+def log_details(
+    pointers_dir: str | Path, params: Mapping[str, Any], figures: Mapping[str, Figure], texts: Mapping[str, str]
+) -> dict[str, str]:
+    """Log parameters, plots as `plots/<name>.png`, texts as files, and datasets, whose MD5s are returned."""
+    mlflow.log_params(dict(params))
+    for name, figure in figures.items():
+        mlflow.log_figure(figure, f"plots/{name}.png", save_kwargs={"bbox_inches": "tight"})
+    for name, text in texts.items():
+        mlflow.log_text(text, name)
+    return log_datasets(pointers_dir)
 
 
 def as_tags(hashes: Mapping[str, str]) -> dict[str, str]:

@@ -5,6 +5,7 @@ MLflow and pandas take seconds to import: what needs them is a program of its ow
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -136,3 +137,37 @@ def describe(record: RunRecord) -> Iterator[str]:
         yield f"Written: {results['written']}"
     if moved := results.get("features_moved"):
         yield f"Warning: {moved} features have moved since training; the report says which, and how far."
+
+
+def serve(project: Project, params_file: Path, fetched: Fetched, port: int) -> int:
+    """Let MLflow's scoring server answer on 127.0.0.1 until it is interrupted; return the exit code."""
+    where = _find_registry(project, _read(params_file))
+    command = [sys.executable, "-m", "mlflow", "models", "serve", "--model-uri", fetched.model]
+    command += ["--env-manager", "local", "--host", "127.0.0.1", "--port", str(port)]
+    paths = os.pathsep.join(filter(None, [str(project.notebooks), os.environ.get("PYTHONPATH", "")]))
+    environment = {
+        "MLFLOW_TRACKING_URI": where["tracking_uri"],
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "PYTHONPATH": paths,
+    }
+    with subprocess.Popen(command, cwd=project.notebooks, env=os.environ | environment) as server:
+        try:
+            return server.wait()
+        except KeyboardInterrupt:
+            _end(server.pid)
+            return 0
+
+
+def _end(pid: int) -> None:
+    """End a process with all that it started: MLflow's server is a child of its command."""
+    import psutil  # type: ignore[import-untyped]
+
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process = psutil.Process(pid)
+        family = [*process.children(recursive=True), process]
+        for one in family:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                one.terminate()
+        for one in psutil.wait_procs(family, timeout=10)[1]:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                one.kill()

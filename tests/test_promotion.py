@@ -140,9 +140,9 @@ def test_money_that_is_lost_keeps_the_champion() -> None:
 
 def test_few_customers_are_not_enough() -> None:
     """The sentence says how many there are, and how many it takes."""
-    ground, truth = simulate(0, 150)
+    ground, truth = simulate(0, 80)
     decision = promotion.compare(ground, truth, truth, QUICK, EFFORTS)
-    assert decision.sentence == "too few to compare: 150 customers untouched by both, where it takes 200"
+    assert decision.sentence == "too few to compare: 80 customers untouched by both, where it takes 100"
     assert not decision.promoted
 
 

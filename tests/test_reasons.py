@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from modelled import make_customers
 
-import modelling
+import encoders
 import reasons
 
 DESCRIBED = {"contract": "contract term", "tenure": "months as a customer", "price": ""}
@@ -29,7 +29,7 @@ class Additive:
 @pytest.fixture(scope="module")
 def customers() -> pd.DataFrame:
     """Features of a little company's customers."""
-    return modelling.as_features(make_customers(2000), ["tenure", "price"], ["contract", "payment"])
+    return encoders.as_features(make_customers(2000), ["tenure", "price"], ["contract", "payment"])
 
 
 @pytest.fixture(scope="module")
@@ -101,8 +101,9 @@ def test_a_real_pipeline_gives_reasons(customers: pd.DataFrame) -> None:
         visits=np.arange(len(customers)) % 3.0,
     )
     numbers, categories = ["tenure", "price", "empty", "visits"], ["contract", "payment", "town", "nothing"]
-    features = modelling.as_features(table, numbers, categories)
-    encoder = modelling.encode_for_linear(numbers, categories, knots=5, rare=5, seed=0)
+    features = encoders.as_features(table, numbers, categories)
+    columns = encoders.sort_columns(features, numbers, categories, most=30)
+    encoder = encoders.encode_for_linear(columns, knots=5, rare=5, seed=0)
     churned = make_customers(2000)["churned"].to_numpy()
     model = make_pipeline(encoder, LogisticRegression(solver="newton-cholesky")).fit(features, churned)
     learned = reasons.learn(model, features, {}, most_rows=100)

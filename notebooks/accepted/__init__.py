@@ -4,7 +4,15 @@ Needs no pandas: the notebooks use it, and the command line.
 """
 
 from .changes import describe_changes
-from .files import read_importance, read_profile, read_schema, render_profile, render_schema, write_new
+from .files import (
+    read_importance,
+    read_profile,
+    read_schema,
+    render_profile,
+    render_schema,
+    write_importance,
+    write_new,
+)
 from .schema import (
     FOLDER,
     IMPORTANCE,
@@ -37,5 +45,6 @@ __all__ = [
     "render_profile",
     "render_schema",
     "slug",
+    "write_importance",
     "write_new",
 ]

@@ -26,6 +26,7 @@ from .schema import (
     AcceptedError,
     AcceptedTable,
     Tolerance,
+    slug,
 )
 
 _OPENING = """\
@@ -133,6 +134,19 @@ def write_new(folder: Path, name: str, text: str) -> None:
         temporary.replace(folder / name)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_importance(folder: str | os.PathLike[str], name: str, importance: Mapping[str, float]) -> None:
+    """Write how much each feature matters to the champion of a data set of that name, in place of what was there.
+
+    `folder` holds a folder for each data set.
+    """
+    own = Path(folder) / slug(name)
+    own.mkdir(parents=True, exist_ok=True)
+    temporary = own / f".{IMPORTANCE}.{os.getpid()}.tmp"
+    text = json.dumps(importance, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    temporary.write_text(text + "\n", encoding="utf-8", newline="\n")
+    temporary.replace(own / IMPORTANCE)
 
 
 def _read(file: Path) -> str | None:

@@ -14,8 +14,9 @@ __all__ = ["main", "parse_settings", "run_command"]
 for _module in (
     "drafting",
     "running",
-    "scoring",
     "accepting",
+    "models",
+    "scoring",
     "viewing",
     "records",
 ):  # each adds its commands, in this order

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -162,6 +163,14 @@ def evaluate(
     record = read_record(PROJECT, run_id)
     if record.pipeline != "scoring":
         raise UsageError(f"Run {record.run_id} trained a model: name a run that scored customers, or latest-scoring.")
-    code = scoring.evaluate(PROJECT, record, params or PROJECT.root / record.params_file, as_json=as_json)
-    if code:
-        raise typer.Exit(code)
+    from orchestrator import evaluation
+
+    one = evaluation.evaluate(PROJECT, record, params or PROJECT.root / record.params_file)
+    every = evaluation.list_evaluated(PROJECT)
+    page = evaluation.write_evaluation(PROJECT, one, every)
+    if as_json:
+        typer.echo(json.dumps({"run_id": one.run_id, "as_of": one.as_of, "model": one.model, **one.measured}, indent=1))
+        return
+    for line in evaluation.tell(one, every):
+        typer.echo(line)
+    typer.echo(f"Page: {page}")

@@ -1,0 +1,85 @@
+"""Figures of the decision and of what the model has learned."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from sklearn.metrics import confusion_matrix
+
+_LONGEST = 22  # characters of a category's name
+_MOST_BARS = 12
+
+
+def draw_campaign(campaign: pd.DataFrame, gains: pd.DataFrame, colour: Any) -> Figure:
+    """Draw profit (see profit.campaign), gain and lift (see curves.of_folds) over the share of customers contacted."""
+    figure, axes = plt.subplots(1, 3, figsize=(18, 5), layout="constrained")
+    share = 100 * campaign["share"]
+    axes[0].plot(share, campaign["actual"], color=colour, label="came true")
+    axes[0].plot(share, campaign["expected"], color="grey", linestyle="--", label="expected")
+    axes[0].axvline(share.iloc[int(campaign["expected"].argmax())], color="grey", linewidth=0.8)
+    axes[0].set(title="Profit, test set", ylabel="profit per customer")
+    lifts = gains[gains["x"] >= 0.04].assign(y=lambda table: table["y"] / table["x"])
+    for axis, curve in zip(axes[1:], (gains, lifts), strict=True):
+        sns.lineplot(curve.assign(x=100 * curve["x"]), x="x", y="y", color=colour, errorbar="sd", ax=axis)
+    axes[1].plot([0, 100], [0, 1], color="grey", linestyle="--", label="by chance")
+    axes[2].axhline(1, color="grey", linestyle="--", label="by chance")
+    axes[1].set(title="Gain, out of fold", ylabel="churners found (share)")
+    axes[2].set(title="Lift, out of fold", ylabel="churn rate / average")
+    for axis in axes:
+        axis.set_xlabel("customers contacted (%)")
+        axis.legend()
+    return figure
+
+
+def draw_segments(table: pd.DataFrame) -> Figure:
+    """Draw observed / predicted churners of each segment, with its interval; see segments.measure."""
+    known = table[table["calibration"].notna()].iloc[:40]
+    figure, axis = plt.subplots(figsize=(9, 1.2 + 0.28 * len(known)), layout="constrained")
+    reach = (known["calibration"] - known["calibration_low"]).to_numpy()
+    names = [" = ".join(part for part in map(str, key) if part) for key in known.index]
+    axis.errorbar(known["calibration"], np.arange(len(known)), xerr=reach, fmt="o", capsize=3, color="black")
+    axis.axvline(1, color="grey", linestyle="--")
+    axis.set_yticks(np.arange(len(known)), names)
+    axis.invert_yaxis()
+    axis.set(title="Churners observed / predicted, test set", xlabel="1 is as predicted; bars: 95 % intervals")
+    return figure
+
+
+def draw_explanation(importance: pd.DataFrame, learned: Mapping[str, Any], colour: Any) -> Figure:
+    """Draw the permutation importance (a column a feature) and the partial dependence of the six that matter most."""
+    order = list(importance.mean().sort_values(ascending=False, kind="stable").index[:15])
+    figure = plt.figure(figsize=(18, 7), layout="constrained")
+    left, right = figure.subfigures(1, 2, width_ratios=[1, 2])  # type: ignore[misc]
+    axis = left.subplots()
+    sns.barplot(importance[order].melt(), x="value", y="variable", errorbar="sd", color=colour, ax=axis)
+    axis.set(title="Permutation importance, test set", xlabel="loss of ROC AUC", ylabel="")
+    parts = np.ravel(right.subplots(2, 3, sharey=True))
+    for part, name in zip(parts, order[:6], strict=False):
+        _draw_dependence(part, name, learned["features"][name], colour)
+    right.suptitle("Partial dependence: points of churn probability, other things as they are")
+    return figure
+
+
+def _draw_dependence(axis: Axes, name: str, facts: Mapping[str, Any], colour: Any) -> None:
+    if facts["type"] == "number":
+        axis.plot(facts["typical"], 100 * np.array(facts["effects"]), marker="o", color=colour)
+    else:
+        effects: Sequence[tuple[str, float]] = list(facts["effects"].items())[:_MOST_BARS]
+        axis.bar([value[:_LONGEST] for value, _ in effects], [100 * effect for _, effect in effects], color=colour)
+        axis.tick_params(axis="x", rotation=30)
+    axis.axhline(0, color="grey", linewidth=0.8)
+    axis.set(title=name, xlabel="", ylabel="points")
+
+
+def tabulate_confusion(churned: Any, contacted: Any) -> pd.DataFrame:
+    """Return the confusion matrix, with the share of each row."""
+    counts = confusion_matrix(churned, contacted, labels=[0, 1])
+    table = pd.DataFrame(counts, ["stayed", "churned"], ["not contacted", "contacted"])
+    return table.assign(**{"share contacted": table["contacted"] / table.sum(axis=1)})
