@@ -163,7 +163,7 @@ def compose(
     """
     own, begin = name_id(features_dir), 0
     for chunk in read_chunks(features_dir, list(dict.fromkeys([own, DAY, *scorer.features, *added]))):
-        part = scores.iloc[begin : begin + len(chunk)].reset_index(drop=True)
+        part = scores.iloc[begin : begin + len(chunk)].reset_index(drop=True).round(6)
         begin += len(chunk)
         about: dict[str, Any] = {"reasons": explain(chunk, scorer), "model": scorer.name, "run_id": run_id}
         part = pd.concat([chunk[[own]], chunk[[DAY]], part.assign(**about), chunk[added]], axis=1)

@@ -1,4 +1,4 @@
-"""`churn evaluate`: how good the scores of a run were, now that it is known who left, and how that changes over time."""
+"""`churn evaluate`: how good the scores of a run were, now that it is known who left, and how that changes."""
 
 from __future__ import annotations
 
