@@ -82,15 +82,24 @@ def _find_type(name: str, table: str, model: Facts) -> Any:
     return None
 
 
-def without_answer(state: State, label: Label) -> State:
-    """Return what is normal for customers who are scored: nothing of the answer, and as many rows as there are."""
+def without_answer(state: State, params: Params) -> State:
+    """Return what is normal for customers who are scored, as far as it was accepted.
+
+    Of the answer nothing is, nor of columns that may not be a feature; a table may have as few rows as it has, and rows
+    of customers who have left since: of the customers who are scored it says less than their features do.
+    """
     if state.schema is None:
         return state
+    label = params.label
+    barred = {name for source in params.sources.values() for name, fact in source.columns.items() if not fact.feature}
+    answer = {*label.columns, *barred}
     tables = {}
     for name, table in state.schema.tables.items():
-        columns = {column: fact for column, fact in table.columns.items() if column not in label.columns}
+        columns = {column: fact for column, fact in table.columns.items() if column not in answer}
         tolerance = table.tolerance.model_copy(update={"fewer_rows": 1.0})
-        tables[name] = table.model_copy(update={"columns": columns, "tolerance": tolerance})
+        tables[name] = table.model_copy(
+            update={"columns": columns, "tolerance": tolerance, "known_customers": None, "customers_with_rows": None}
+        )
     profiles = {
         name: {column: one for column, one in columns.items() if column not in label.columns}
         for name, columns in state.profile.get("tables", {}).items()

@@ -106,6 +106,8 @@ class Findings:
 
     @property
     def _advice(self) -> str:
+        if self.labels.empty:
+            return "If the data is right, accept it as the new normal in a run of training, or widen `schema.yaml`"
         command = f"churn accept {self.run_id or 'RUN_ID'}"
         return f"If the data is right and what was accepted is out of date, `{command}` takes it as the new normal"
 

@@ -80,7 +80,7 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path, name: str) -> No
 
 def test_another_ending_is_refused(tmp_path: Path) -> None:
     """Only the formats that are written are taken."""
-    with pytest.raises(OutputError, match="ends in .csv or .parquet"):
+    with pytest.raises(OutputError, match=r"ends in \.csv or \.parquet"):
         write_file([make_scores(["1"])], tmp_path / "scores.xlsx")
 
 
@@ -105,7 +105,7 @@ def test_a_table_with_other_columns_is_left_as_it_is(tmp_path: Path) -> None:
     """A failure half-way takes back what was removed before, and says where it was."""
     address = f"sqlite:///{tmp_path / 'crm.sqlite'}"
     write_table([make_scores(["1"])], address, "scores", tmp_path, run_id="one")
-    with pytest.raises(OutputError, match="crm.sqlite: the scores cannot be written: .*reasons"):
+    with pytest.raises(OutputError, match=r"crm\.sqlite: the scores cannot be written: .*reasons"):
         write_table(
             [make_scores(["2"]).assign(reasons="none")], address, "scores", tmp_path, run_id="one", replace=True
         )

@@ -111,7 +111,8 @@ def test_the_front_page_shows_training_first(project: Project) -> None:
     write_overview(project)
     page = (project.outputs / "index.html").read_text(encoding="utf-8")
     headline = page.partition("<h2>Latest run</h2>")[2].partition("</section>")[0]
-    assert OLD in headline and NEW not in headline
+    assert OLD in headline
+    assert NEW not in headline
     assert "scoring: 5 run" in page
     assert count_stages(make_scoring_record()) == "scoring: 5 run"
 

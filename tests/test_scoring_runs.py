@@ -99,7 +99,6 @@ def exported(root: Path, scored: pd.DataFrame) -> Path:
         table.to_csv(folder / f"{name}.csv", index=False)
         kept = {key: source[key] for key in ("columns", "absent", "present") if key in source}
         facts["sources"][name] = {"file": str(folder / f"{name}.csv"), **kept}
-    facts["stages"]["validation"] = {"min_key_match": 0, "max_quarantined_share": 1}  # rows of those who have left
     write_facts(folder / "today.yaml", facts)
     return folder
 
