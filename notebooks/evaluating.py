@@ -53,6 +53,8 @@ def find_outcome(scores: pd.DataFrame, now: pd.DataFrame, params: Params) -> pd.
     Raises:
         NotYetError: the data does not reach the end of the horizon, or lacks a column.
     """
+    if params.numbers_rows:
+        raise NotYetError("No column names a customer, so nobody can be found again in later data.")
     own, label = str(scores.columns[0]), params.label
     lacking = [name for name in (own, *label.columns) if name not in now]
     if lacking:

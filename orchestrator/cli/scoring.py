@@ -85,12 +85,10 @@ def score(
     pipeline = make_scoring(target.out, to_database=target.is_database)
     make_plan(PROJECT, params, chosen, pipeline=pipeline)  # what is wrong is told before Prefect is loaded
     typer.echo(f"Model {fetched.model}{f', from run {fetched.run_id}' if fetched.run_id else ''}")
-    _run(
-        pipeline,
-        (str(params), chosen, target.out, target.is_database, False, ["all"] * force, not no_refresh),
-        quiet,
-        verbose,
-    )
+    # What a database holds by now nobody knows, so it is written to again.
+    forced = ["all"] if force else ["scoring"] if target.is_database else []
+    arguments = (str(params), chosen, target.out, target.is_database, False, forced, not no_refresh)
+    _run(pipeline, arguments, quiet, verbose)
 
 
 def _run(pipeline: Any, arguments: tuple[Any, ...], quiet: bool, verbose: bool) -> None:
