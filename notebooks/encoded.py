@@ -151,7 +151,7 @@ def _encode(texts: Series, fact: Column) -> Values:
 
 def encode_typed(typed: Series, fact: Column) -> Values:
     """Encode a column that is typed already: a feature of the training set."""
-    dtype = "float64" if fact.type == "number" else "str"
-    codes, different = pd.factorize(typed.astype(dtype), use_na_sentinel=False)
-    each = pd.Series(different, dtype=dtype)
+    plain = typed.astype("float64") if fact.type == "number" else typed.astype("str")
+    codes, different = pd.factorize(plain, use_na_sentinel=False)
+    each = pd.Series(different, dtype=plain.dtype)
     return Values(fact, each.astype("str"), each, each, codes.astype(np.int32))

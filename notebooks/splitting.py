@@ -54,13 +54,14 @@ def place(ids: pd.Series, groups: Ints, *, salt: str = SALT) -> Floats:
     It is the same in each run, on any platform, whatever other customers there are: those below the test share are the
     test set.
     """
-    texts = ids.astype("str")
+    numbers, different = pd.factorize(ids.astype("str").to_numpy(dtype=object))
     code = pd.factorize(groups)[0]
-    shared = np.bincount(code)[code] > 1
-    named = texts.to_numpy(dtype=object)
-    if shared.any():
-        named[shared] = pd.Series(named[shared]).groupby(code[shared]).transform("min").to_numpy(dtype=object)
-    numbers, different = pd.factorize(named)
+    if has_groups(groups):
+        order = np.argsort(different, kind="stable")
+        ranks = np.empty(len(order), dtype=np.int64)
+        ranks[order] = np.arange(len(order))
+        smallest = pd.Series(ranks[numbers]).groupby(code).transform("min").to_numpy()
+        numbers = order[smallest]
     return _hash(different, salt)[numbers]
 
 

@@ -13,6 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
 import encoders
+import stagekit  # noqa: F401  (the semantics of pandas that the notebooks have)
 
 NUMBERS, CATEGORIES = ["tenure", "price"], ["contract", "payment"]
 

@@ -463,10 +463,10 @@ repo.close()
 TRACKED = 'tracking_uri = "sqlite:///../outputs/mlflow.db"  # address\nrun_id = ""  # id\nnumber = 1  # a number'
 REGISTER = """
 import pandas as pd
-import modelling, stagekit, tracking
+import encoders, registry, stagekit, tracking
 from sklearn.dummy import DummyClassifier
 tags = {"churn.run_id": run_id}
-table = modelling.as_features(pd.DataFrame({"a": [0.0, 1.0]}), ["a"], [])
+table = encoders.as_features(pd.DataFrame({"a": [0.0, 1.0]}), ["a"], [])
 experiment = tracking.connect(tracking_uri, "../outputs/mlartifacts", "churn")
 with tracking.new_run(experiment, "", tags) as run:
     hashes = tracking.log_datasets("../data")

@@ -39,7 +39,7 @@ def write_features(folder: Path, frame: pd.DataFrame) -> None:
     """Write a training set as the transformation stage does."""
     folder.mkdir(parents=True, exist_ok=True)
     stagekit.write_table(frame, folder, "training")
-    names = frame.columns.drop(["customerID", "as_of", "churned", "twin_group"], errors="ignore")
+    names = frame.columns.drop(["customerID", "as_of", "churned", "twin_group", "row_number"], errors="ignore")
     kinds = {name: "number" if frame[name].dtype == "float64" else "category" for name in names}
     facts = [{"name": name, "type": kind, "description": name} for name, kind in kinds.items()]
     (folder / "features.json").write_text(json.dumps(facts), encoding="utf-8")
@@ -160,6 +160,33 @@ def test_twins_are_on_one_side_of_every_split(train: Stage, customers: pd.DataFr
     assert len(names["test_y"]) == pytest.approx(0.2 * len(frame), rel=0.15)
     assert len(names["predictions"]) == 4 * len(group)
     assert (names["split"].how, names["split"].test_from) == ("customers", None)
+
+
+def test_last_day_is_put_away_where_customers_stand_on_several(train: Stage, customers: pd.DataFrame) -> None:
+    """Training has the days whose horizon ended before; a customer may be on both sides, as when the model is used."""
+    days = pd.to_datetime(["2025-01-01", "2025-04-01", "2025-10-01"]).as_unit("us")
+    frame = pd.concat([customers.assign(as_of=day) for day in days], ignore_index=True)
+    frame["twin_group"] = np.tile(np.arange(len(customers)), 3)
+    names = train(frame, until="cross-validate")
+    assert names["split"].as_facts()["test_from"] == "2025-10-01"
+    assert len(names["test_y"]) == 900
+    assert len(names["train_y"]) == 1800
+    for one, other in names["plan"]:
+        assert not set(names["train_twins"][one]) & set(names["train_twins"][other])
+
+
+def test_customers_without_an_id_are_put_away_by_their_content(
+    train: Stage, customers: pd.DataFrame, project: Path
+) -> None:
+    """In another order the same rows are tested."""
+    file = project / "params.yaml"
+    file.write_text(PARAMS.replace("customer_id: customerID\n", ""), encoding="utf-8")
+    rows = customers.drop(columns=["customerID", "as_of"])
+    first = train(rows.assign(row_number=range(len(rows))), until="hold-out-test")
+    second = train(rows.iloc[::-1].assign(row_number=range(len(rows))), until="hold-out-test")
+    key = ["tenure", "payment"]
+    tested = [names["test_x"][key].sort_values(key).reset_index(drop=True) for names in (first, second)]
+    pd.testing.assert_frame_equal(*tested)
 
 
 def test_sample_of_many_customers_keeps_the_test_set(train: Stage, customers: pd.DataFrame) -> None:
