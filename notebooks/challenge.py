@@ -49,7 +49,7 @@ class Today:
 def meet(version: ModelVersion, today: Today, rules: Promotion) -> Decision:
     """Let a version just registered meet the champion, and decide. Nothing is changed; see `carry_out`."""
     champion = champions.find_champion(version.name)
-    if champion is None or champion.version == version.version:
+    if champion is None or str(champion.version) == str(version.version):
         return Decision(True, FIRST)
     decision = _meet(champion, version, today, rules)
     if decision.promoted:

@@ -48,7 +48,7 @@ def crown(name: str, version: str, *, reason: str, by: str, how: str) -> None:
     entries = read_history(name)
     entry = {
         "version": str(version),
-        "before": before.version if before and before.version != str(version) else "",
+        "before": str(before.version) if before and str(before.version) != str(version) else "",
         "at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "by": by,
         "reason": reason[:_LONGEST_REASON],
@@ -80,8 +80,8 @@ def find_before(name: str) -> str | None:
             line += [entry["before"], entry["version"]]
         if not line or line[-1] != entry["version"]:
             line.append(entry["version"])
-    if line and line[-1] != current.version:  # somebody moved the alias in MLflow itself
-        line.append(current.version)
+    if line and line[-1] != str(current.version):  # somebody moved the alias in MLflow itself
+        line.append(str(current.version))
     return line[-2] if len(line) > 1 else None
 
 
@@ -93,7 +93,7 @@ def promote(name: str, wanted: str, *, reason: str, by: str) -> str:
     """
     version = _find_version(name, wanted)
     current = find_champion(name)
-    if current is not None and current.version == version.version:
+    if current is not None and str(current.version) == str(version.version):
         return f"{name} {version.version} is the champion already."
     registry.load_version(version)
     crown(name, version.version, reason=reason, by=by, how=BY_HAND)
@@ -118,7 +118,8 @@ def roll_back(name: str, *, reason: str, by: str) -> str:
 
 def _find_version(name: str, wanted: str) -> ModelVersion:
     versions = _find_versions(name)
-    found = [one for one in versions if wanted in (one.version, one.tags.get("churn.run_id"), f"{name}/{one.version}")]
+    names = {id(one): (str(one.version), one.tags.get("churn.run_id"), f"{name}/{one.version}") for one in versions}
+    found = [one for one in versions if wanted in names[id(one)]]
     if not found:
         known = ", ".join(f"{one.version} (run {one.tags.get('churn.run_id') or 'unknown'})" for one in versions[:5])
         raise TrackingError(
@@ -143,7 +144,7 @@ def list_versions(name: str) -> list[dict[str, Any]]:
         {
             "version": int(one.version),
             "run": one.tags.get("churn.run_id", ""),
-            "aliases": sorted(alias for alias, number in aliases if str(number) == one.version),
+            "aliases": sorted(alias for alias, number in aliases if str(number) == str(one.version)),
             "metrics": _find_metrics(client, one),
             "promotion": one.tags.get("promotion", ""),
             "since": one.tags.get("champion.since", ""),

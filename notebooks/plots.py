@@ -72,8 +72,9 @@ def _draw_dependence(axis: Axes, name: str, facts: Mapping[str, Any], colour: An
         axis.plot(facts["typical"], 100 * np.array(facts["effects"]), marker="o", color=colour)
     else:
         effects: Sequence[tuple[str, float]] = list(facts["effects"].items())[:_MOST_BARS]
-        axis.bar([value[:_LONGEST] for value, _ in effects], [100 * effect for _, effect in effects], color=colour)
-        axis.tick_params(axis="x", rotation=30)
+        axis.bar(np.arange(len(effects)), [100 * effect for _, effect in effects], color=colour)
+        names = [value if len(value) <= _LONGEST else f"{value[:_LONGEST]}…" for value, _ in effects]
+        axis.set_xticks(np.arange(len(effects)), names, rotation=30, ha="right")
     axis.axhline(0, color="grey", linewidth=0.8)
     axis.set(title=name, xlabel="", ylabel="points")
 

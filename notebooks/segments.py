@@ -27,7 +27,7 @@ Labels = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 
 MOST_VALUES = 10  # of a category that is cut into segments by itself
-MOST_COLUMNS = 12
+MOST_COLUMNS = 20
 FEWEST = 50  # customers in a segment; smaller ones are put together
 FEWEST_OF_CLASS = 15  # churners, and stayers, for an AUC
 _MATTERS = {"auc": 0.05, "calibration": 0.15, "rate": 0.10}  # from which difference on a warning is worth reading
@@ -37,7 +37,7 @@ _MISSING = "(missing)"
 
 
 def choose_columns(features: pd.DataFrame, wanted: Sequence[str]) -> list[str]:
-    """Return the columns to cut by: those wanted, or else the categories with few values, at most a dozen."""
+    """Return the columns to cut by: those wanted, or else the first categories with few values."""
     if wanted:
         return list(wanted)
     texts = [str(name) for name in features if features[name].dtype.kind != "f"]
@@ -68,7 +68,7 @@ def _cut(column: pd.Series[Any]) -> pd.Series[Any]:
 
 
 def measure(cuts: pd.DataFrame, churned: Labels, probability: Floats, threshold: Floats | float) -> pd.DataFrame:
-    """Measure a model on each segment of at least `FEWEST` customers.
+    """Measure a model on each segment of at least `FEWEST` customers; those of two columns that are the same, once.
 
     Args:
         cuts: the segment of each customer, a column for each cut; see `cut`.
@@ -85,10 +85,13 @@ def measure(cuts: pd.DataFrame, churned: Labels, probability: Floats, threshold:
     limits = np.broadcast_to(np.asarray(threshold, dtype=np.float64), probability.shape)
     everyone = np.ones(len(churned), dtype=bool)
     rows = {("all customers", ""): _measure(everyone, churned, probability, limits)}
+    seen = {everyone.tobytes()}
     for name in cuts:
         for value, rows_in in cuts[name].value_counts().sort_index().items():
-            if rows_in >= FEWEST:
-                rows[(str(name), str(value))] = _measure((cuts[name] == value).to_numpy(), churned, probability, limits)
+            inside = (cuts[name] == value).to_numpy(dtype=bool)
+            if rows_in >= FEWEST and inside.tobytes() not in seen:
+                seen.add(inside.tobytes())
+                rows[(str(name), str(value))] = _measure(inside, churned, probability, limits)
     table = pd.DataFrame.from_dict(rows, orient="index")
     table.index = pd.MultiIndex.from_tuples(table.index, names=["column", "segment"])
     return table

@@ -19,6 +19,7 @@ import pytest
 from conftest import ROOT
 from modelled import make_customers
 
+import registry
 import stagekit
 
 NOTEBOOK = "06_model_building.ipynb"
@@ -123,6 +124,34 @@ def test_a_very_good_model_is_only_told_where_the_field_is_unknown(
     assert "That is suspicious: has a feature seen the answer? Look first at payments" in capsys.readouterr().out
 
 
+def test_money_and_segments_that_do_not_fit_stop_before_training(train: Stage, customers: pd.DataFrame) -> None:
+    """All of them are named at once, with what was meant."""
+    wrong = {"keep_chance": 2.0, "value_column": "prise", "segment_columns": ["contrakt"]}
+    with pytest.raises(stagekit.GateError) as caught:
+        train(customers, until="load-training-set", **wrong)
+    assert "keep_chance is 2.0: expected a probability between 0 and 1" in str(caught.value)
+    assert "there is no column 'prise' in the training set; did you mean 'price'?" in str(caught.value)
+    assert "segment_columns: there is no column 'contrakt'; did you mean 'contract'?" in str(caught.value)
+
+
+def test_each_customers_own_value_decides_whom_to_contact(train: Stage, customers: pd.DataFrame) -> None:
+    """What scoring needs beside the model says how; a model's registered facts hold money, reasons and importance."""
+    names = train(
+        customers, value_column="price", value_times=6.0, offer_cost=0.0, segment_columns=["contract", "payment"]
+    )
+    known = registry.load_facts(names["version"])
+    assert known == names["known"]
+    assert known["money"]["value_column"] == "price"
+    expected = names["probability"] * 0.3 * names["values"][names["test"]] > 1
+    assert (names["contacted"] == expected).all()
+    assert set(known["reasons"]["features"]) == set(known["importance"]) == {"tenure", "price", "contract", "payment"}
+    assert names["by_segment"].index.get_level_values("column").unique().tolist() == [
+        "all customers",
+        "contract",
+        "payment",
+    ]
+
+
 def make_noise(customers: pd.DataFrame) -> pd.DataFrame:
     """Draw the answers by lot."""
     return customers.assign(churned=np.random.default_rng(1).binomial(1, 0.3, len(customers)))
@@ -221,7 +250,10 @@ def test_same_customers_give_the_same_model_and_keep_the_champion(
     """A second run registers version 2 with an identical file and identical metrics; the champion stays version 1."""
     first, second = train(customers, run_id="20251001-1"), train(customers)
     assert second["measured"] == first["measured"]
-    assert second["version"].tags["model_sha256"] == first["version"].tags["model_sha256"]
+    for file in ("model_sha256", "facts_sha256"):
+        assert second["version"].tags[file] == first["version"].tags[file]
+    assert second["decision"].sentence.startswith("kept champion 1: log loss 0.")
+    assert "that is no improvement" in second["decision"].sentence
     model = second["tracking"].mlflow.MlflowClient().get_registered_model("churn")
     assert {name: int(version) for name, version in model.aliases.items()} == {"champion": 1, "challenger": 2}
 
@@ -252,7 +284,10 @@ def test_notebook_records_the_same_numbers_in_its_summary_and_in_mlflow(project:
         assert results[name] == pytest.approx(metrics[name])
     assert (tags["churn.run_id"], tags["data"]) == ("20251001-1", "real")
     assert tags["dataset.features.md5"] == "0123456789abcdef0123456789abcdef.dir"
-    assert len(list(project.glob("outputs/mlartifacts/*/artifacts/plots/*.png"))) == 4
+    assert len(list(project.glob("outputs/mlartifacts/*/artifacts/plots/*.png"))) == 5
+    card = next(project.glob("outputs/mlartifacts/*/artifacts/model_card.md")).read_text(encoding="utf-8")
+    assert "Model card: churn of Little company" in card
+    assert "data/features `0123456789abcdef0123456789abcdef.dir`" in card
 
 
 @pytest.mark.e2e

@@ -113,6 +113,6 @@ def test_settings_that_make_no_sense_are_named() -> None:
     wrong = Money(contact_cost=-1, keep_chance=1.2, customer_value=5, keep_trials=0)
     assert len(list(wrong.problems(known))) == 4
     assert list(Money(value_column="prize").problems(known)) == [
-        "value_column: there is no column 'prize' in the training set"
+        "value_column: there is no column 'prize' in the training set; did you mean 'price'?"
     ]
     assert "not a column of numbers" in next(Money(value_column="name").problems(known))

@@ -104,6 +104,14 @@ def test_numbers_are_cut_in_quarters_and_small_segments_put_together() -> None:
     assert segments.choose_columns(features, ["age"]) == ["age"]
 
 
+def test_the_same_customers_are_one_segment() -> None:
+    """Who has no internet is named once, not by each service that needs it."""
+    frame, churned, probability = make()
+    twice = frame[["sex"]].assign(again=frame["sex"].map({"f": "no", "m": "yes"}))
+    table = segments.measure(segments.cut(twice, ["sex", "again"]), churned, probability, THRESHOLD)
+    assert table.index.tolist() == [("all customers", ""), ("sex", "f"), ("sex", "m")]
+
+
 def test_a_segment_with_one_class_or_one_probability_is_measured_as_far_as_it_goes() -> None:
     """What cannot be computed is missing, and no warning rests on it."""
     frame = pd.DataFrame({"kind": ["a"] * 100 + ["b"] * 100})

@@ -28,6 +28,7 @@ from orchestrator.paths import PROJECT
 from orchestrator.preflight import make_plan
 from orchestrator.record import read_record
 from orchestrator.server import ensure_server, start_temporary_server, use_running_server
+from orchestrator.site.outcome import say_kept, say_promotion
 
 
 @app.command(rich_help_panel="Run the pipeline")
@@ -48,6 +49,9 @@ def run(
     ] = False,
     cold_kernels: Annotated[
         bool, typer.Option("--cold-kernels", help="Start each kernel as a new process, not as a fork of a warm one.")
+    ] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="End with exit code 1 when the new model was not promoted.")
     ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Tell only warnings, and how the run ended.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Tell every line, on a terminal too.")] = False,
@@ -97,6 +101,11 @@ def run(
         raise error if isinstance(error, ChurnError) else ChurnError(state.message or "The run did not complete.")
     typer.echo(f"{state.message}. Reports: {PROJECT.runs / record.run_id / 'index.html'}")
     _remember(params, settings, refresh=not no_refresh)
+    if strict and (kept := say_kept(record)):
+        complain(kept)
+        raise typer.Exit(1)
+    if said := say_promotion(record):
+        typer.echo(said)
 
 
 def _remember(params: Path, settings: Sequence[str], *, refresh: bool) -> None:

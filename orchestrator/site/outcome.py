@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from orchestrator.mlflow_store import STAGE
 from orchestrator.record import RunRecord, StageRecord
 from orchestrator.words import say_duration, say_status
 
@@ -37,6 +38,19 @@ def say_outcome(record: RunRecord) -> str:
     failure = find_failure(record)
     where = f" in {failure.stage}: {failure.error}" if failure else ""
     return f"{say_status(record.status).capitalize()}{took}{where}{'' if where.endswith('.') else '.'}"
+
+
+def say_promotion(record: RunRecord) -> str:
+    """Say what the promotion gate decided on the model of a run; nothing where none was trained."""
+    entry = next((entry for entry in record.stages if entry.name == STAGE and entry.status == "completed"), None)
+    decision = str(entry.results.get("promotion", "")) if entry else ""
+    return f"{record.mlflow.model or 'The model'}: {decision}." if decision else ""
+
+
+def say_kept(record: RunRecord) -> str:
+    """Say why the model that a run trained was not promoted, if it was not."""
+    said = say_promotion(record)
+    return said if ": kept champion" in said else ""
 
 
 def find_failure(record: RunRecord) -> Failure | None:

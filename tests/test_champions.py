@@ -1,0 +1,254 @@
+"""The champion: how it is changed by hand and back, what is kept of it, and how a challenger meets it."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import ROOT
+from modelled import make_customers
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+
+import challenge
+import champions
+import encoders
+import profit
+import registry
+import tracking
+from params import Promotion
+from promotion import Ground
+from tracking import TrackingError, mlflow
+
+NUMBERS, CATEGORIES = ["tenure", "price"], ["contract", "payment"]
+SPLIT = {"how": "customers", "salt": "s", "test_share": 0.5, "test_from": None}
+RULES = Promotion(samples=100)
+
+
+@dataclasses.dataclass(frozen=True)
+class Company:
+    """A company's database, and what its model building knows."""
+
+    folder: Path
+    train: pd.DataFrame
+    test: pd.DataFrame
+
+    def fit(self, frame: pd.DataFrame, numbers: list[str], categories: list[str]) -> Any:
+        """Fit a model to some features."""
+        columns = encoders.sort_columns(frame, numbers, categories, most=30)
+        encoder = encoders.encode_for_linear(columns, knots=5, rare=5, seed=0)
+        features = encoders.as_features(frame, numbers, categories)
+        return make_pipeline(encoder, LogisticRegression(solver="newton-cholesky")).fit(features, frame["churned"])
+
+    def register(
+        self, numbers: list[str], categories: list[str], run_id: str = "", rows: int = 2000
+    ) -> tuple[Any, Any, Any]:
+        """Train on some features and register; return the version, the model and its facts."""
+        model = self.fit(self.train.head(rows), numbers, categories)
+        kinds = dict.fromkeys(numbers, "number") | dict.fromkeys(categories, "category")
+        known = {"data_set": "Company", "split": SPLIT, "importance": {"tenure": 0.1}}
+        known |= {"features": {name: {"type": kind} for name, kind in kinds.items()}}
+        tracking.connect(f"sqlite:///{(self.folder / 'mlflow.db').as_posix()}", self.folder / "artifacts", "churn")
+        with tracking.new_run(mlflow.get_experiment_by_name("churn").experiment_id, run_id, {}) as run:
+            example = encoders.as_features(self.train.head(3), numbers, categories)
+            logged = registry.log_model(run, model, "linear", example, known)
+            version = registry.register(logged, "churn", {"churn.run_id": run_id, "data": "real"})
+        return version, model, known
+
+    def challenge(self, version: Any, model: Any, known: dict[str, Any], **changes: Any) -> challenge.Decision:
+        """Let a version meet the champion."""
+        kinds = {kind: [n for n, about in known["features"].items() if about["type"] == kind] for kind in _KINDS}
+        features = encoders.as_features(self.test, kinds["number"], kinds["category"])
+        count, money = len(features), profit.Money()
+        cuts = self.test[["payment"]].reset_index(drop=True)
+        ground = Ground(self.test["churned"].to_numpy(), np.arange(count), np.full(count, 200.0), cuts, money)
+        probability = model.predict_proba(features)[:, 1]
+        today = challenge.Today(
+            model, probability, features, ground, np.full(count, 0.1), None, known, is_named=True, is_synthetic=False
+        )
+        return challenge.meet(version, dataclasses.replace(today, **changes), RULES)
+
+
+_KINDS = ("number", "category")
+
+
+@pytest.fixture(scope="module")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """MLflow's database as it is made first, which takes a second or two."""
+    folder = tmp_path_factory.mktemp("template")
+    tracking.connect(f"sqlite:///{folder.as_posix()}/mlflow.db", folder, "another")
+    return folder / "mlflow.db"
+
+
+@pytest.fixture
+def company(tmp_path: Path, empty_database: Path) -> Company:
+    """A company without a model."""
+    shutil.copy(empty_database, tmp_path / "mlflow.db")
+    frame = make_customers(4000)
+    return Company(tmp_path, frame.iloc[:2000], frame.iloc[2000:])
+
+
+def crowned() -> str:
+    """Return the number of the champion's version."""
+    found = champions.find_champion("churn")
+    assert found is not None
+    return str(found.version)
+
+
+def test_first_model_then_a_worse_one_then_a_better_one(company: Company) -> None:
+    """The first is the champion; a worse challenger leaves it there, and a clearly better one takes its place."""
+    first = company.register(["price"], ["contract"])
+    decision = company.challenge(*first)
+    assert (decision.promoted, decision.sentence) == (True, "first model")
+    challenge.carry_out(decision, first[0], first[2], str(company.folder / "accepted"))
+    assert champions.read_history("churn")[0]["reason"] == "first model"
+
+    worse = company.register(["price"], ["contract"], rows=100)
+    decision = company.challenge(*worse)
+    assert not decision.promoted
+    assert decision.sentence.startswith("kept champion 1: log loss 0.")
+    challenge.carry_out(decision, worse[0], worse[2], str(company.folder / "accepted"))
+    assert crowned() == "1"
+
+    better = company.register(NUMBERS, CATEGORIES)
+    decision = company.challenge(*better)
+    assert decision.sentence.startswith("promoted over 1: log loss 0.")
+    challenge.carry_out(decision, better[0], better[2], str(company.folder / "accepted"))
+    assert crowned() == "3"
+    tags = mlflow.MlflowClient().get_model_version("churn", "3").tags
+    assert tags["promotion"] == decision.sentence == tags["champion.reason"]
+    written = json.loads((company.folder / "accepted" / "company" / "importance.json").read_text(encoding="utf-8"))
+    assert written == {"tenure": 0.1}
+    run = mlflow.MlflowClient().get_model_version("churn", "3").run_id
+    evidence = json.loads(mlflow.artifacts.load_text(f"runs:/{run}/promotion.json"))
+    assert evidence["evidence"]["log_loss"]["passed"] is True
+
+
+@pytest.fixture
+def rivals(company: Company) -> tuple[Company, Any]:
+    """A company with a champion, and its challenger."""
+    company.register(["price"], ["contract"])
+    return company, company.register(NUMBERS, CATEGORIES)
+
+
+def kept(rivals: tuple[Company, Any], **changes: Any) -> str:
+    """Return why the champion is kept."""
+    company, (version, model, facts) = rivals
+    decision = company.challenge(version, model, facts, **changes)
+    assert not decision.promoted
+    assert decision.sentence.endswith("`churn promote 2` makes this model the champion all the same")
+    return decision.sentence
+
+
+def test_a_champion_whose_file_is_gone_or_altered_is_kept_and_told(rivals: tuple[Company, Any]) -> None:
+    """Nothing can be compared: somebody has to look."""
+    (file,) = (path for path in rivals[0].folder.rglob("model.skops") if _belongs(path, "1"))
+    file.write_bytes(b"other")
+    assert "kept champion 1: it cannot be loaded, so nothing can be compared: " in kept(rivals)
+    shutil.rmtree(file.parent)
+    assert "it cannot be loaded, so nothing can be compared" in kept(rivals)
+
+
+def _belongs(file: Path, version: str) -> bool:
+    tags = mlflow.MlflowClient().get_model_version("churn", version).tags
+    return hashlib.sha256(file.read_bytes()).hexdigest() == tags["model_sha256"]
+
+
+def test_another_data_set_or_other_features_keep_the_champion(rivals: tuple[Company, Any]) -> None:
+    """The sentence says which, and what to do."""
+    facts = rivals[1][2]
+    assert "it is of another data set (Company); give each its own `registered_model`" in kept(
+        rivals, facts=facts | {"data_set": "Other"}
+    )
+    fewer = {name: about for name, about in facts["features"].items() if name != "price"}
+    assert "it needs 1 features that are gone: price" in kept(rivals, facts=facts | {"features": fewer})
+    typed = facts["features"] | {"price": {"type": "category"}}
+    assert "the feature price was a number for it, and is a category now" in kept(
+        rivals, facts=facts | {"features": typed}
+    )
+    assert "with other features nobody knows which it has seen" in kept(rivals, is_named=False)
+    assert "its test set was drawn with another salt" in kept(rivals, facts=facts | {"split": SPLIT | {"salt": "x"}})
+
+
+def test_a_model_of_made_customers_gives_way_to_one_of_real_ones(rivals: tuple[Company, Any]) -> None:
+    """The sample company must not stand in the way of a user's first model; never the other way round."""
+    company, (version, model, facts) = rivals
+    client = mlflow.MlflowClient()
+    client.set_model_version_tag("churn", "1", "data", "synthetic")
+    other = facts | {"data_set": "Other"}
+    decision = company.challenge(version, model, facts, facts=other)
+    assert decision.promoted
+    assert decision.sentence == "promoted over 1: that one is of made customers (Company), this one of real ones"
+    assert "it is of another data set" in kept(rivals, facts=other, is_synthetic=True)
+
+
+def test_by_hand_and_back_with_reasons(company: Company) -> None:
+    """A version or a run is promoted; each rollback goes one further back; the history says who, when and why."""
+    for run in ("a-1", "b-1", "c-1"):
+        company.register(["price"], ["contract"], run)
+    assert crowned() == "1"
+    assert champions.promote("churn", "b-1", reason="known better", by="ann") == (
+        "churn 2 is the champion now; before it was 1."
+    )
+    champions.promote("churn", "3", reason="try", by="ann")
+    assert champions.promote("churn", "3", reason="again", by="ann") == "churn 3 is the champion already."
+    assert champions.roll_back("churn", reason="bad", by="bob") == "churn 2 is the champion again, in place of 3."
+    assert champions.roll_back("churn", reason="worse", by="bob") == "churn 1 is the champion again, in place of 2."
+    with pytest.raises(TrackingError, match="nothing to go back to"):
+        champions.roll_back("churn", reason="", by="bob")
+    entries = champions.read_history("churn")
+    assert [(one["version"], one["before"], one["by"], one["how"]) for one in entries] == [
+        ("2", "1", "ann", "by hand"),
+        ("3", "2", "ann", "by hand"),
+        ("2", "3", "bob", "rollback"),
+        ("1", "2", "bob", "rollback"),
+    ]
+    assert all(one["at"].endswith("+00:00") for one in entries)
+    listed = champions.list_versions("churn")
+    assert [(one["version"], one["aliases"]) for one in listed] == [(3, ["challenger"]), (2, []), (1, ["champion"])]
+
+
+def test_what_cannot_be_promoted_is_refused(company: Company) -> None:
+    """An unknown version, a model that is not there, an altered file."""
+    tracking.connect(f"sqlite:///{(company.folder / 'mlflow.db').as_posix()}", company.folder / "artifacts", "churn")
+    with pytest.raises(TrackingError, match="There is no registered model 'churn' yet"):
+        champions.promote("churn", "1", reason="", by="")
+    company.register(["price"], ["contract"], "a-1")
+    company.register(["price"], ["payment"], "b-1")
+    with pytest.raises(TrackingError, match=r"no version '7', .* the latest are: 2 \(run b-1\), 1 \(run a-1\)"):
+        champions.promote("churn", "7", reason="", by="")
+    (file,) = (path for path in company.folder.rglob("model.skops") if _belongs(path, "2"))
+    file.write_bytes(file.read_bytes() + b" ")
+    with pytest.raises(TrackingError, match="is not what was registered as churn 2"):
+        champions.promote("churn", "2", reason="", by="")
+    assert crowned() == "1"
+
+
+def test_the_command_behind_churn_promote_answers_in_its_own_process(company: Company) -> None:
+    """Its answer is one line, or JSON; an expected error has no traceback, and exit code 2."""
+    company.register(["price"], ["contract"], "a-1")
+    places = [f"--tracking-uri=sqlite:///{(company.folder / 'mlflow.db').as_posix()}"]
+    places += [f"--artifact-dir={company.folder / 'artifacts'}", "--experiment=churn", "--name=churn"]
+
+    def ask(*options: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "champions", *options, *places]
+        return subprocess.run(
+            command, cwd=ROOT / "notebooks", env=dict(os.environ), capture_output=True, text=True, check=False
+        )
+
+    assert json.loads(ask("models").stdout)[0]["run"] == "a-1"
+    refused = ask("rollback")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert refused.stderr.strip() == (
+        "No champion of churn was before the present one: there is nothing to go back to."
+    )
