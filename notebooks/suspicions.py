@@ -90,6 +90,20 @@ def _look_at(
     present = values.rows - values.missing
     if values.fact.type == "id" or not values.rows:
         return
+    if values.fact.feature or column == label_column:  # else params.yaml says already what would be advised
+        yield from _look_at_use(table, column, values, present)
+    if not present:
+        return
+    if values.fact.type == "number":
+        yield from _look_at_numbers(table, column, values, present)
+    elif values.fact.type == "date" and last_day is not None and column != label_column:
+        later = int(values.counts[values.counts.index > last_day].sum())
+        if 0 < later < FEW * present:
+            advice = "is `as_of` out of date, or are these mistakes?"
+            yield Suspicion(table, column, f"lies after {last_day:%Y-%m-%d}", later, present, advice)
+
+
+def _look_at_use(table: str, column: str, values: Values, present: int) -> Iterator[Suspicion]:
     if not present:
         yield Suspicion(table, column, "has no value at all", values.rows, values.rows, "feature: false")
     elif (most := int(values.counts.max())) >= NEARLY_ALL * values.rows:
@@ -97,13 +111,6 @@ def _look_at(
         yield Suspicion(table, column, f"{word}: {_show(values.counts.idxmax())}", most, values.rows, "feature: false")
     if values.fact.type == "category":
         yield from _look_at_levels(table, column, values, present)
-    elif values.fact.type == "number":
-        yield from _look_at_numbers(table, column, values, present)
-    elif last_day is not None and column != label_column:
-        later = int(values.counts[values.counts.index > last_day].sum())
-        if 0 < later < FEW * present:
-            advice = "is `as_of` out of date, or are these mistakes?"
-            yield Suspicion(table, column, f"lies after {last_day:%Y-%m-%d}", later, present, advice)
 
 
 def _look_at_levels(table: str, column: str, values: Values, present: int) -> Iterator[Suspicion]:
@@ -161,7 +168,10 @@ def find_telling_order(ids: Series | None, churned: Series, threshold: float) ->
         clues["the number in the id"] = pd.to_numeric(_extract(texts, r"\d{1,15}"))
         clues["the first characters of the id"] = _extract(texts, r"^(?:[^\d]+|\d{1,2})")
     error = DEVIATIONS * _error_of_auc(int(answer.sum()), int((~answer).sum()))
-    found = [(what, leakage.separate(clue, answer)) for what, clue in clues.items() if clue.nunique() > 1]
+    folds = leakage.fold_groups(
+        np.arange(len(answer)) if ids is None else texts.to_numpy()
+    )  # a customer in one of them
+    found = [(what, leakage.separate(clue, answer, folds)) for what, clue in clues.items() if clue.nunique() > 1]
     lines = [(what, auc, auc >= max(threshold, 0.5 + error)) for what, auc in found]
     return pd.DataFrame(lines, columns=["what", "auc", "tells"])
 
@@ -175,7 +185,7 @@ def _extract(texts: Series, pattern: str) -> Series:
 def find_order_doubts(order: pd.DataFrame, table: str) -> Iterator[Suspicion]:
     """Yield what of `find_telling_order` tells the answer."""
     for what, auc in order.loc[order["tells"].astype(bool), ["what", "auc"]].itertuples(index=False):
-        told = f"{what[:1].upper()}{what[1:]} tells who churns: AUC {auc:.2f}"
+        told = f"has something that tells who churns, {what}: AUC {auc:.2f}"
         yield Suspicion(table, "", told, 0, 0, "no feature is made of it; ask how the rows were put together")
 
 

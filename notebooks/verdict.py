@@ -109,7 +109,10 @@ class Findings:
         if self.labels.empty:
             return "If the data is right, accept it as the new normal in a run of training, or widen `schema.yaml`"
         command = f"churn accept {self.run_id or 'RUN_ID'}"
-        return f"If the data is right and what was accepted is out of date, `{command}` takes it as the new normal"
+        return (
+            f"If the data is right and what was accepted is out of date, `{command}` takes it as the new normal; "
+            "another data set needs another `name` in params.yaml"
+        )
 
     def sentences(self) -> list[str]:
         """Say in plain sentences how much data there is, what is wrong with it, and whether the run may go on."""
@@ -174,7 +177,7 @@ class Findings:
                 yield line
 
     def _tell_doubts(self) -> str:
-        doubts = [_as_text(f"{one.place} {one.what}") + f" ({_count(one)})" for one in self.suspicions]
+        doubts = [_as_text(f"{one.place} {one.what}") + _count(one) for one in self.suspicions]
         return f"To look at: {_join(doubts)}." if doubts else "Nothing looks suspicious."
 
 
@@ -183,7 +186,9 @@ def _count_of(number: int, word: str) -> str:
 
 
 def _count(one: Suspicion) -> str:
-    return f"{one.rows / max(one.checked, 1):.1%} of the rows" if one.checked else f"{one.rows:,}"
+    if not one.rows:
+        return ""
+    return f" ({one.rows / one.checked:.1%} of the rows)" if one.checked else f" ({one.rows:,})"
 
 
 def _tell_rule(rule: Rule) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -400,3 +402,48 @@ def whole_database(size: int = 1500) -> dict[str, pd.DataFrame]:
         "profiles": pd.DataFrame({"customer_id": ids, "tenure": made.months, "price": made.price}),
         "schema_version": pd.DataFrame({"version": [1]}),
     }
+
+
+def mixed_parts(folder: Path, size: int = 3000) -> list[Path]:
+    """Three parts: answers of 0 and 1, of 0.0 and 1.0, and none yet; states such as NC and ND; -999 for unknown."""
+    made = people(size, seed=43)
+    days = np.where(made.random.random(size) < 0.06, -999, made.whole(1, 27))
+    frame = pd.DataFrame(
+        {
+            "account_id": np.arange(4_000_000, 4_000_000 + 3 * size, 3),
+            "State": made.choose("NC", "ND", "KS", "OH", "NJ"),
+            "Tenure": made.months,
+            "Days since login": days,
+            "DroppedCalls": made.calls,
+            "Monthly Charge": made.price,
+            "Contract": made.term,
+            "Churn": made.churned.astype(int),
+        }
+    )
+    cuts = int(size * 0.3), int(size * 0.85)
+    return [
+        write_csv(frame[: cuts[0]], folder / "accounts-test.csv"),
+        write_csv(frame[cuts[0] : cuts[1]].astype({"Churn": float, "Tenure": float}), folder / "accounts-train.csv"),
+        write_csv(frame[cuts[1] :].assign(Churn=None), folder / "accounts-holdout.csv"),
+    ]
+
+
+def cut_at_the_snapshot(folder: Path, size: int = 3000) -> list[Path]:
+    """A database of three tables: events until the day of the snapshot, and the ends that came in 80 days after it."""
+    made = people(size, seed=47)
+    day = pd.Timestamp("2024-06-01")
+    ends = (day + pd.to_timedelta(made.whole(0, 80), unit="D")).strftime("%Y-%m-%d")
+    begins = day - pd.to_timedelta(made.months * 30 + made.whole(1, 29), unit="D")
+    owner = np.repeat(np.arange(size), made.calls + 1)
+    when = day - pd.to_timedelta(made.random.integers(1, 60 * 24 * 60, len(owner)), unit="min")
+    subscriptions = {"account_id": np.arange(size), "price": made.price, "started_at": begins.strftime("%Y-%m-%d")}
+    subscriptions["ended_at"] = np.where(made.churned, ends, None)
+    events = {"account": owner, "at": when.strftime("%Y-%m-%d %H:%M:%S"), "kind": "ticket"}
+    path = folder / "app.db"
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        accounts = pd.DataFrame({"id": np.arange(size), "term": made.term, "seats": made.whole(1, 50)})
+        accounts.to_sql("accounts", database, index=False)
+        pd.DataFrame(subscriptions).to_sql("subscriptions", database, index=False)
+        pd.DataFrame(events).to_sql("events", database, index=False)
+        database.commit()
+    return [path]

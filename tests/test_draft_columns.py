@@ -35,6 +35,8 @@ def test_words_that_are_answers_are_not_missing() -> None:
     assert see(["None", "Offer A", "Offer B"] * 9).none == []
     assert see(["NA", "KS", "OH"] * 9).none == []
     assert see(["NA", "Germany", "France"] * 9).none == ["NA"]
+    assert see(["NC", "ND", "KS", "OH", "NJ"] * 9).none == []
+    assert see(["Y", "N", "NA"] * 9).none == ["NA"]
     assert see(["Unknown", "Married", "Single"] * 9).none == ["Unknown"]
     assert see(["+", "-"] * 9).none == []
 
@@ -102,6 +104,7 @@ def test_spellings() -> None:
     assert find_spellings(counts) == {"month to month": "Month-to-month", "zurich": "Zürich"}
     assert find_spellings({"Y": 5, "y": 2, "n": 3}) == {"y": "Y"}
     assert find_spellings(dict.fromkeys("aAbBc", 1)) == {}
+    assert find_spellings({"0.0": 8, "1.0": 5, "1": 3, "0": 2, "01": 1}) == {"1": "1.0", "0": "0.0"}
     assert find_abbreviations(["COD", "Cash on Delivery", "FRA", "France", "No"]) == [
         ("COD", "Cash on Delivery"),
         ("FRA", "France"),
@@ -140,3 +143,17 @@ def test_words_of_a_name() -> None:
 def test_numbers_in_comments() -> None:
     """Whole numbers without a point, others with at most four digits behind it."""
     assert [show(value) for value in (1234.0, 0.12345, -5.5, 0.0, 0.00001)] == ["1,234", "0.1235", "-5.5", "0", "1e-05"]
+    assert show(0.99999999) == "1"
+
+
+def test_two_answers_written_as_whole_and_as_decimal_numbers() -> None:
+    """Where one part of a table writes 0 and 1, and another 0.0 and 1.0, two values remain."""
+    seen = see(["0", "1", "1"] * 9 + ["0.0", "1.0", "0.0"] * 20)
+    assert (seen.type, seen.texts) == ("category", ["0.0", "1.0"])
+    assert see(["0.0", "1.0", "2.0", "1"] * 9).type == "number"
+
+
+def test_a_stand_in_among_few_numbers() -> None:
+    """-999 is taken for missing beside 26 days that are each as frequent as it is."""
+    seen = see(["-999"] * 60 + [str(day) for day in range(1, 27)] * 30)
+    assert (seen.none, seen.missing) == (["-999"], 60)

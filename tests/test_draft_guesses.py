@@ -12,8 +12,11 @@ import shapes
 from drafts import Drafting, make_drafting
 from shapes import people, write_csv
 
+from accepted import FOLDER, Accepted, AcceptedColumn, AcceptedTable, render_schema, slug
 from draft.columns import look_at
+from draft.inputs import Input
 from draft.labels import Answer, find_answers
+from draft.naming import choose_name
 from draft.reading import Table
 
 
@@ -144,7 +147,7 @@ def test_few_customers(draft: Drafting, tmp_path: Path) -> None:
     assert "validation" not in stages
 
 
-@pytest.mark.parametrize("name", ["phone number", "Account_No", "msisdn", "Kundennummer", "id_client"])
+@pytest.mark.parametrize("name", ["phone number", "Account_No", "msisdn", "Kundennummer", "id_client", "account"])
 def test_ids_by_other_names(draft: Drafting, tmp_path: Path, name: str) -> None:
     """What names the customer may be a phone or account number."""
     made = people(700)
@@ -334,3 +337,113 @@ def test_a_table_without_any_answer_in_parts(
     assert len(drafted.params.sources) == 1
     assert "stand in" in drafted.told
     assert "has the columns of" in drafted.told
+
+
+def test_accounts_are_no_counts(draft: Drafting, tmp_path: Path) -> None:
+    """`account_id` names the customer, also of whole numbers in their order, and an answer of accounts is one."""
+    made = people(900)
+    frame = pd.DataFrame({"account_id": range(1, 901), "price": made.price, "account_closed": made.churned.astype(int)})
+    usage = pd.DataFrame({"account_id": range(1, 901), "calls": made.calls})
+    drafted = draft(write_csv(frame, tmp_path / "crm.csv"), write_csv(usage, tmp_path / "usage.csv"))
+    assert drafted.params.customer_id == "account_id"
+    assert list(drafted.params.sources) == ["crm", "usage"]
+    assert "account_closed, churned = 1 " in drafted.told
+    assert "; sure, from" in drafted.told
+
+
+def test_a_part_whose_answers_are_blank(draft: Drafting, tmp_path: Path) -> None:
+    """It is left out, though another column (`DroppedCalls`) has a word of leaving in its name."""
+    made = people(1500)
+    frame = pd.DataFrame(
+        {
+            "CustomerID": range(3_000_000, 3_001_500),
+            "Churn": np.where(made.churned, "Yes", "No"),
+            "months": made.months,
+            "DroppedCalls": made.calls,
+            "price": made.price,
+        }
+    )
+    parts = [frame[:1000], frame[1000:].assign(Churn=None)]
+    paths = [write_csv(part, tmp_path / f"{name}.csv") for part, name in zip(parts, ("train", "holdout"), strict=True)]
+    drafted = draft(*paths)
+    assert "holdout.csv: its 500 rows lack the answer, Churn" in drafted.told
+    assert "max_quarantined_share" not in drafted.text
+
+
+def test_answers_of_parts_in_other_forms(draft: Drafting, tmp_path: Path) -> None:
+    """1 and 1.0 are the same answer, where one part was saved with decimals."""
+    made = people(1500)
+    frame = pd.DataFrame({"id": range(1500), "price": made.price, "Churn": made.churned.astype(int)})
+    parts = [write_csv(frame[:500], tmp_path / "part-a.csv")]
+    parts.append(write_csv(frame[500:].astype({"Churn": float}), tmp_path / "part-b.csv"))
+    drafted = draft(*parts)
+    assert drafted.column_label.positive == "1.0"
+    assert drafted.columns()["Churn"].codes == {"0": "0.0", "1": "1.0"}
+
+
+def test_all_that_is_known_ends_where_the_ends_begin(draft: Drafting, tmp_path: Path) -> None:
+    """Events that were cut at the day of the snapshot, and ends after it: that day is found, and events keep time."""
+    made = people(1500)
+    day = pd.Timestamp("2024-06-01")
+    ends = pd.Series(day + pd.to_timedelta(made.whole(0, 80), unit="D")).where(pd.Series(made.churned))
+    begins = day - pd.to_timedelta(made.months * 30, unit="D")
+    frame = pd.DataFrame({"account_id": range(1500), "price": made.price, "started_at": begins, "ended_at": ends})
+    owner = np.repeat(np.arange(1500), made.calls + 1)
+    when = day - pd.to_timedelta(made.random.integers(1, 60, len(owner)), unit="D")
+    events = pd.DataFrame({"account_id": owner, "at": when, "kind": "login"})
+    drafted = draft(write_csv(frame, tmp_path / "accounts.csv"), write_csv(events, tmp_path / "events.csv"))
+    assert drafted.params.as_of_dates == [datetime.date(2024, 6, 1)]
+    assert drafted.end_label.horizon_days == 79
+    later = write_csv(events.assign(at=when + pd.Timedelta(days=45)), tmp_path / "events.csv")
+    assert drafted.params.sources["events"].time == "at"
+    assert draft(tmp_path / "accounts.csv", later).columns("events")["at"].feature
+
+
+def test_a_month_says_no_day(draft: Drafting, tmp_path: Path) -> None:
+    """Where logs tell what happened within a month, the analyst is asked when in it the snapshot was taken."""
+    made = people(900)
+    months = ["202401", "202402", "202403"]
+    rows = [
+        pd.DataFrame({"msno": range(900), "month": month, "is_churn": made.churned.astype(int)}) for month in months
+    ]
+    logs = pd.DataFrame(
+        {"msno": np.repeat(np.arange(900), 4), "date": ["20240110", "20240115", "20240203", "20240301"] * 900}
+    )
+    logs["seconds"] = np.repeat(made.price, 4)
+    drafted = draft(write_csv(pd.concat(rows), tmp_path / "train.csv"), write_csv(logs, tmp_path / "user_logs.csv"))
+    assert "is read as the first day of that month, before which a row of user_logs has to lie" in " ".join(
+        drafted.told.split()
+    )
+
+
+def test_a_file_beside_another(draft: Drafting, tmp_path: Path) -> None:
+    """The answers in a file of their own, without a key, are left out, and it is said what to do with them."""
+    made = people(900)
+    frame = pd.DataFrame({"months": made.months, "price": made.price, "is_active": 1 - made.churned.astype(int)})
+    labels = tmp_path / "answers.csv"
+    labels.write_text("\n".join(np.where(made.churned, "1", "-1")) + "\n", encoding="utf-8")
+    drafted = draft(write_csv(frame, tmp_path / "customers.csv"), labels)
+    assert "answers.csv: one column, as many rows as customers.csv" in drafted.told
+
+
+def accept(name: str, columns: dict[str, AcceptedColumn], root: Path) -> None:
+    """Keep columns as what is normal for a data set."""
+    folder = root / FOLDER / slug(name)
+    folder.mkdir(parents=True, exist_ok=True)
+    state = Accepted(name=name, tables={"t": AcceptedTable(rows=5, columns=columns)})
+    (folder / "schema.yaml").write_text(render_schema(state), encoding="utf-8")
+
+
+def test_a_name_under_which_other_data_was_accepted(tmp_path: Path) -> None:
+    """`churn.csv` of another company gets another name: it is not compared with what was normal for the first."""
+    tables = [Table("churn", {}, pd.DataFrame({"id": ["1"], "age": ["2"], "left": ["0"]}), 1, "churn.csv")]
+    tables[0].columns = look_at(tables[0].frame)
+    inputs = [Input("file", str(tmp_path / "our_bank" / "churn.csv"), "churn.csv")]
+    assert choose_name("churn", inputs, tables, tmp_path) == "churn"
+    facts = {name: AcceptedColumn(type="category") for name in ("id", "plan", "calls", "cancelled")}
+    accept("churn", facts, tmp_path)
+    assert choose_name("churn", inputs, tables, tmp_path) == "our bank churn"
+    accept("our bank churn", facts, tmp_path)
+    assert choose_name("churn", inputs, tables, tmp_path) == "churn 2"
+    accept("churn", {name: AcceptedColumn(type="category") for name in ("id", "age", "left", "note")}, tmp_path)
+    assert choose_name("churn", inputs, tables, tmp_path) == "churn"

@@ -73,7 +73,16 @@ def test_a_flat_table_of_the_same_company(run: Running, shared_data: Path) -> No
 
 @pytest.mark.parametrize(
     "shape",
-    [shapes.bank, shapes.mobile_parts, shapes.french, shapes.shop, shapes.four_tables, shapes.wide_text],
+    [
+        shapes.bank,
+        shapes.mobile_parts,
+        shapes.mixed_parts,
+        shapes.french,
+        shapes.shop,
+        shapes.four_tables,
+        shapes.wide_text,
+        shapes.cut_at_the_snapshot,
+    ],
     ids=lambda shape: str(shape.__name__),
 )
 def test_made_up_companies(run: Running, tmp_path: Path, shape: Callable[[Path], list[Path]]) -> None:

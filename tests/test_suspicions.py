@@ -112,6 +112,16 @@ def test_columns_that_say_nothing_or_too_much() -> None:
     assert find("id", name=[f"n{one}" for one in range(2000)]) == []
 
 
+def test_columns_that_are_no_features_need_no_advice() -> None:
+    """What params.yaml keeps out already is not told once more."""
+    for values in ([f"n{one}" for one in range(2000)], ["x"] * 2000, [""] * 2000):
+        frame = pd.DataFrame({"name": values}).astype("str")
+        table = encode_table(frame, {"name": Column(required=False, feature=False)})
+        assert suspicions.find_suspicions({"t": table}, "end", None) == []
+        day = pd.Timestamp("2024-01-01")
+        assert suspicions.find_suspicions({"t": table}, "end", day) == []
+
+
 def test_impossible_numbers() -> None:
     """A few negative ones among positive ones, ages above 120 by the column's name, percentages beyond 100."""
     assert find(calls=plant(plant(COUNTS, -3, 500), -7, 501)) == ["calls is negative, which few are: -7 and more: 7"]
@@ -147,13 +157,21 @@ def test_the_order_of_rows_and_ids_that_tell_the_answer() -> None:
     churned = RNG.random(ROWS) < 0.25
     plain = [f"{number:05}" for number in RNG.permutation(ROWS)]
     assert tell(plain, churned) == []
-    assert tell(plain, np.sort(churned)) == ["The order of the rows tells who churns: AUC 1.00"]
+    assert tell(plain, np.sort(churned)) == ["has something that tells who churns, the order of the rows: AUC 1.00"]
     numbered = [f"A-{number}" for number in np.where(churned, 5000, 0) + np.arange(ROWS)]
-    assert tell(numbered, churned) == ["The number in the id tells who churns: AUC 1.00"]
+    assert tell(numbered, churned) == ["has something that tells who churns, the number in the id: AUC 1.00"]
     named = [f"{'X' if one else 'A'}{number}" for one, number in zip(churned, plain, strict=True)]
-    assert tell(named, churned) == ["The first characters of the id tells who churns: AUC 1.00"]
-    assert tell(None, np.sort(churned)) == ["The order of the rows tells who churns: AUC 1.00"]
+    assert tell(named, churned) == ["has something that tells who churns, the first characters of the id: AUC 1.00"]
+    assert tell(None, np.sort(churned)) == ["has something that tells who churns, the order of the rows: AUC 1.00"]
     assert tell(plain, np.ones(ROWS, dtype=bool)) == []
+
+
+def test_customers_of_several_months_do_not_tell_by_chance() -> None:
+    """An id that stands in several rows with the same answer is known again, which says nothing of other customers."""
+    churned = RNG.random(ROWS // 4) < 0.1
+    letters = np.array(list("ABCDEFGHIJKLMNOPQRSTUVWXYZ"))
+    ids = ["".join(RNG.choice(letters, 12)) for _ in range(ROWS // 4)]
+    assert tell(ids * 4, np.tile(churned, 4)) == []
 
 
 def test_few_rows_do_not_tell_by_chance() -> None:

@@ -22,6 +22,7 @@ MOST_LISTED = 20  # values of a category that are listed
 _LONGEST_LIST = 200  # characters
 _MOST_LOOKED_AT = 100_000  # rows
 _BETWEEN_WORDS = re.compile(r"(?<=[^\W\d])[\s_-]+(?=[^\W\d])")
+_WHOLE = re.compile(r"(-?\d+)(?:\.0+)?")
 _MOST_FREQUENT = 2_000  # texts of a category that are looked at one by one
 _MOST_STRANGERS = 3  # different texts that may stand for `none` in a column of numbers or dates
 
@@ -195,8 +196,10 @@ def _settle_swapped(seen: Seen, strangers: list[str], is_continental: bool) -> C
 
 def _is_code(seen: Seen, inferred: Column) -> bool:
     """Whether numbers are the numbers of something, or just two: no measure."""
-    if seen.distinct < _MOST_STRANGERS + 20 and seen.distinct - sum(map(_means_none, seen.counts.index)) <= 2:
-        return True
+    if seen.distinct < _MOST_STRANGERS + 20:
+        texts = [text for text in seen.counts.index if not _means_none(text)]
+        if len({whole[1] if (whole := _WHOLE.fullmatch(text)) else text for text in texts}) <= 2:
+            return True
     if not words.CODE.search(seen.words) or words.COUNTED.search(seen.words):
         return False
     values = parse_column(pd.Series(seen.counts.index, dtype="str"), inferred).dropna()
@@ -247,8 +250,8 @@ def _find_stand_ins(seen: Seen) -> None:
 def _read_category(seen: Seen) -> None:
     none = [text for text in seen.counts.index[:_MOST_FREQUENT] if words.means_missing(text)]
     others = [text for text in seen.counts.index if text not in none]
-    if others and max(map(len, others)) <= 2 and "NA" in none:  # a code, such as that of a country, among others
-        none.remove("NA")
+    if _are_short_codes(others):
+        none = [text for text in none if not re.fullmatch("[A-Z]{2}", text)]
     if not others or (len(others) == 1 and set(none) <= {"-", "*", "."}):
         none = []  # `-` beside `+`, and the like
     seen.none = sorted(none)
@@ -259,14 +262,21 @@ def _read_category(seen: Seen) -> None:
             seen.remarks += [f"may {one} and {other} be the same?" for one, other in find_abbreviations(seen.texts)]
 
 
+def _are_short_codes(texts: Sequence[str]) -> bool:
+    """Whether texts are codes of two letters, such as those of countries: `NA` and `NC` are some of them."""
+    pairs = [text for text in texts if re.fullmatch("[A-Z]{2}", text)]
+    return bool(texts) and max(map(len, texts)) <= 2 and 2 * len(pairs) >= len(texts)
+
+
 def find_spellings(counts: Mapping[str, int]) -> dict[str, str]:
-    """Return other spellings of a value -> the most frequent one: other cases, accents, spaces or hyphens in words."""
+    """Return other spellings of a value -> the most frequent one: cases, accents, spaces or hyphens; `1.0` of `1`."""
     usual: dict[str, str] = {}
     codes: dict[str, str] = {}
     for text in counts:  # the most frequent first
-        key = _BETWEEN_WORDS.sub("", words.without_accents(text))
-        is_letter = len(text) == 1 and len(counts) > 4  # `a` and `A` may be two codes
-        if any(character.isalpha() for character in text) and not is_letter and usual.setdefault(key, text) != text:
+        whole = _WHOLE.fullmatch(text)
+        key = whole[1] if whole else _BETWEEN_WORDS.sub("", words.without_accents(text))
+        is_letter = text.isalpha() and len(text) == 1 and len(counts) > 4  # `a` and `A` may be two codes
+        if (whole or any(map(str.isalpha, text))) and not is_letter and usual.setdefault(key, text) != text:
             codes[text] = usual[key]
     return codes
 

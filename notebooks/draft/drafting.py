@@ -10,6 +10,8 @@ import pandas as pd
 
 import leakage
 from draft import words
+from draft.columns import Seen
+from draft.dates import ISO
 from draft.drafted import Draft, Wishes
 from draft.horizon import Ends, choose_horizon, find_begin, find_ends
 from draft.inputs import Input
@@ -17,6 +19,7 @@ from draft.joining import describe_joins, join, keep_names_apart
 from draft.keys import has_row_a_customer
 from draft.labels import LIKELY, SURE, Answer, choose_answer, find_answers, find_column, list_binary
 from draft.marks import Mark, mark_late, mark_leaks, mark_pairs, mark_useless, measure
+from draft.naming import choose_name
 from draft.parts import join_parts, look_at_tables
 from draft.population import Place, Population, draw_population
 from draft.reading import Table, read_tables
@@ -36,15 +39,18 @@ def make_draft(inputs: list[Input], left_out: list[str], wishes: Wishes, root: P
     tables, dictionaries = _part_dictionaries(tables)
     answers = [choose_answer(tables, wishes.label)] if wishes.label and not _names_date(tables, wishes) else []
     of_customers = [table for table in tables if len(tables) == 1 or has_row_a_customer(table)]
-    answers = answers or find_answers(of_customers)
+    answers = answers or find_answers(of_customers or tables)
     if wishes.id:
         find_column(tables, wishes.id, "--id")
     draft = join(tables, answers, find_ends(of_customers), wishes)
     keep_names_apart(draft, root)
-    draft.name, draft.joined = _name(inputs, draft), joined
+    wanted, draft.joined = _name(inputs, draft), joined
+    draft.name = choose_name(wanted, inputs, tables, root)
     draft.left_out = [*left_out, *unread, *parts_out, *dictionaries, *draft.left_out]
     draft.variables = sorted({variable for one in inputs for variable in one.variables})
     describe_joins(draft)
+    if draft.name != wanted:
+        draft.look_at.append(f"name: {draft.name}, for what is normal for {wanted} was learned from another data set")
     _choose_label(draft, answers, wishes)
     _choose_day(draft, wishes)
     _suspect(draft)
@@ -131,11 +137,22 @@ def _choose_day(draft: Draft, wishes: Wishes) -> None:
     elif key and key.months:
         days = first.columns[key.months].distinct
         draft.as_of, draft.as_of_why = key.months, f"each row is a customer on one of {days:,} days"
+        draft.look_at += _ask_for_day(draft, first.columns[key.months])
     elif part := first.facts.get("part_column"):
         draft.as_of, draft.as_of_why = str(part), "each file is a snapshot of another day"
     elif draft.answer and (last := max(_last_days(draft, None), default=None)) is not None:
         draft.as_of = (last + pd.Timedelta(days=1)).date()
         draft.as_of_why = "the day after the last date in the data; earlier if the answer was still open then"
+
+
+def _ask_for_day(draft: Draft, seen: Seen) -> Iterator[str]:
+    """Ask when in the month a snapshot was taken, where other tables tell what happened during it."""
+    timed = [name for name, facts in draft.joins.items() if "time" in facts]
+    if timed and "%d" not in seen.format and seen.format not in (ISO, "ISO8601"):
+        yield (
+            f"{seen.name}: {seen.counts.index[0]} is read as the first day of that month, before which a row of "
+            f"{' or '.join(timed)} has to lie to be used. If the snapshot is of the month's end, write that day instead"
+        )
 
 
 def _last_days(draft: Draft, ends: Ends | None) -> list[pd.Timestamp]:
@@ -164,8 +181,9 @@ def _suspect(draft: Draft) -> None:
     if drawn is None or drawn.churned.nunique() < 2:
         return
     gate = default("transformation", "max_single_auc", 0.92)
+    times = {(name, str(facts["time"])) for name, facts in draft.joins.items() if "time" in facts}  # later rows are cut
     if isinstance(draft.as_of, datetime.date):
-        _mark(draft, [mark for mark in mark_late(draft.tables, draft.as_of) if mark.place not in answers])
+        _mark(draft, [mark for mark in mark_late(draft.tables, draft.as_of) if mark.place not in answers | times])
     _mark(draft, [mark for mark in mark_leaks(draft.tables, drawn, gate) if mark.place not in answers])
     draft.look_at += _judge_rows(drawn, gate)
     _mark(draft, mark_pairs(draft.tables, drawn, _features(draft, drawn)))

@@ -99,6 +99,8 @@ def choose_horizon(table: Table, ends: Ends, others: Sequence[pd.Timestamp], wis
     end = table.columns[ends.end].parse(table.frame[ends.end])
     begin = table.columns[ends.begin].parse(table.frame[ends.begin]) if ends.begin else None
     last = _last_day(table, end, begin, others)
+    if not (end <= last).any():  # all else stops where the ends begin: it was cut at the day of the snapshot
+        last = pd.Timestamp(end.max())
     known = end[end <= last]
     first = known.min()
     if wish:

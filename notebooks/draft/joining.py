@@ -10,7 +10,7 @@ from draft import words
 from draft.drafted import Draft, Wishes
 from draft.horizon import Ends
 from draft.inputs import DraftError
-from draft.keys import join_tables
+from draft.keys import join_tables, why_unjoined
 from draft.labels import Answer, find_column
 from draft.reading import Table, rename_key
 
@@ -23,7 +23,7 @@ def join(tables: list[Table], answers: Sequence[Answer], ends: Ends | None, wish
     keys = join_tables(tables, answer_in, wishes.id)
     if keys.first is None:
         kept = max(tables, key=lambda table: (table.name == answer_in, table.rows))
-        keys.apart = {table.name: "no column joins it to another table" for table in tables if table is not kept}
+        keys.apart = {table.name: why_unjoined(table, kept) for table in tables if table is not kept}
     if wishes.id and len(tables) == 1 and (keys.first is None or keys.first.column.casefold() != wishes.id.casefold()):
         raise DraftError(_why_no_id(tables[0], wishes.id))
     by_name = {table.name: table for table in tables}

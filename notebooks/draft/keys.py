@@ -168,8 +168,8 @@ def join_tables(tables: Sequence[Table], answer_in: str | None, wish: str | None
 
 def _why_apart(other: Table, table: Table, first: Key) -> str:
     """Say why a table cannot be joined to the first."""
-    if len(other.columns) == 1 and other.rows == table.rows:
-        return f"one column, as many rows as {table.shown}: if they stand in the same order, put it into that file"
+    if _is_beside(other, table):
+        return why_unjoined(other, table)
     known = _without_form(keys_of(table.frame[first.column]))
     for key in find_key_columns(other):
         mine = _without_form(keys_of(other.frame[key.column]))
@@ -178,6 +178,18 @@ def _why_apart(other: Table, table: Table, first: Key) -> str:
                 f"its {key.column} names the customers of {table.shown}, but is written otherwise: make both the same"
             )
     return f"shares no customers with {first.table}"
+
+
+def why_unjoined(other: Table, table: Table) -> str:
+    """Say why a table without a common key is left out, and what to do where it may be a column of another."""
+    if not _is_beside(other, table):
+        return "no column joins it to another table"
+    return f"one column, as many rows as {table.shown}: if they stand in the same order, put it into that file"
+
+
+def _is_beside(other: Table, table: Table) -> bool:
+    """Whether a file may be one column of another, without a header perhaps."""
+    return len(other.columns) == 1 and abs(other.rows - table.rows) <= 1
 
 
 def _without_form(keys: pd.Series[Any]) -> pd.Series[Any]:

@@ -99,6 +99,12 @@ def is_named_so(name: str) -> bool:
     return _rate_name(words.plain(name)) >= LIKELY
 
 
+def find_named_so(names: Iterable[str]) -> list[str]:
+    """Return the names that speak most of the answer, if any does."""
+    rated = {name: rating for name in names if (rating := _rate_name(words.plain(name))) >= LIKELY}
+    return [name for name, rating in rated.items() if rating == max(rated.values())]
+
+
 def _rate(table: str, seen: Seen) -> Answer | None:
     if seen.type != "category" or not 2 <= seen.distinct <= _MOST_VALUES:
         return None

@@ -73,7 +73,7 @@ def _why_useless(table: Table, seen: Seen) -> str | None:
     if _is_id(seen, share):
         return f"an id: {seen.distinct:,} values in {seen.filled:,} rows"
     if seen.type == "category" and share > 0.5 and seen.distinct > 50:
-        return f"nearly each row has a value of its own ({seen.distinct:,} of {seen.filled:,})"
+        return f"names single rows: {seen.distinct:,} different values in {seen.filled:,} rows"
     return _UNFIT_TOLD if UNFIT.search(seen.name) else None
 
 

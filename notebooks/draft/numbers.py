@@ -24,9 +24,11 @@ def find_stand_in(numbers: pd.Series[Any]) -> tuple[float, int, bool] | None:
 def _rate(counts: pd.Series[Any], edge: int, beside: int, others: Any) -> tuple[float, int, bool] | None:
     value, times = float(counts.index[edge]), int(counts.iloc[edge])
     rest = int(counts.sum()) - times
-    if value not in _STAND_INS or times < max(5, 0.002 * rest) or times < 3 * counts.iloc[beside]:
+    if value not in _STAND_INS or times < max(5, 0.002 * rest):
         return None
     gap, spread = abs(value - float(counts.index[beside])), float(others[-1] - others[0])
+    if times < 3 * counts.iloc[beside] and gap <= spread:
+        return None
     if gap <= 1 and (value != -1 or others[0] < 0):  # the last of a row of whole numbers
         return None
     return value, times, gap > spread and abs(value) >= 99 and times >= 0.01 * rest
@@ -47,4 +49,4 @@ def show(number: float) -> str:
     """Return a number as a comment has it: whole, or with at most four digits behind the point."""
     if abs(number) >= 1e15 or (number and abs(number) < 1e-3):
         return f"{number:.3g}"
-    return f"{number:,.0f}" if float(number).is_integer() else f"{number:,.4f}".rstrip("0")
+    return f"{number:,.0f}" if float(number).is_integer() else f"{number:,.4f}".rstrip("0").rstrip(".")

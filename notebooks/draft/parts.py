@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from draft.columns import look_at
-from draft.labels import is_named_so
+from draft.labels import find_named_so, is_named_so
 from draft.reading import Table, name_source
 from draft.words import means_missing
 from params import FileSource, find_files
@@ -94,7 +94,8 @@ def _is_part(one: Table, other: Table) -> bool:
 
 def _leave_out(group: list[Table], left_out: list[str], *, may_repeat: bool) -> list[Table]:
     """Return the parts that are used: none without the answer, where others have it, and no copy of another."""
-    answers = [name for name in max((one.names for one in group), key=len) if is_named_so(name)]
+    names: list[str] = max((one.names for one in group), key=len)
+    answers = find_named_so(names)
     kept: list[Table] = []
     for table in sorted(group, key=lambda one: -one.rows):
         if answers and len(group) > 1 and not any(_has_values(table, name) for name in answers):

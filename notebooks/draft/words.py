@@ -29,7 +29,7 @@ SPOILING = re.compile(
 )
 # ...and what makes it so unless the values are two answers: `churn_next_month` is one.
 COUNTING = re.compile(
-    r"date|datum|fecha|\bdata\b|month|monat|\bmois\b|\bmes\b|\bmese\b|count|number|anzahl|nombre|numero|days|tage\b|jours"
+    r"date|datum|fecha|\bdata\b|month|monat|\bmois\b|\bmes\b|\bmese\b|(?<!ac)count|number|anzahl|nombre|numero|days|tage\b|jours"
     r"|dias\b|giorni|time|zeit|amount|ratio|calls?\b|orders?\b|items?\b|note\b|previous|past|before|vorher"
 )
 WEAK_LABEL = re.compile(r"^(?:targets?|labels?|class|klasse|classe|clase|y|outcome|response|result|answer|ziel|cible)$")
@@ -46,7 +46,7 @@ NEUTRAL = frozenset(
 END = re.compile(
     r"\bend(?:s|ed|ing)?\b|enddat|cancel|terminat|churn|\bexit|\bclos(?:e|ed|ing|ure)\b|\bleav|\bleft\b|deactiv|cessat"
     r"|cessation|kundig|kuendig|\bende\b|austritt|vertragsende|\bfin\b|resili|\bsortie\b|cloture|depart|\bbaja\b|cancelac"
-    r"|\bfine\b|disdett|\bfim\b|encerr|einde|opzeg|\bslut|avslut|opsig|oppsig|uppsag|koniec|konec|ukonc|zakoncz|vege\b"
+    r"|\bfine\b|disdett|\blaps|\bfim\b|encerr|einde|opzeg|\bslut|avslut|opsig|oppsig|uppsag|koniec|konec|ukonc|zakoncz|vege\b"
     r"|paatty|\bto\b|until|\bbis\b|jusqu|hasta|valid to|expir|ablauf"
 )
 BEGIN = re.compile(
@@ -79,7 +79,7 @@ IDENTITY = re.compile(
 )
 NUMBERED = re.compile(r"(?:column|col|var|field|feature) ?\d+")
 HOW_MANY = re.compile(
-    r"\b(?:number|num|no|nr|count) of\b|\bnb\b|\bnombre de|\banzahl\b|\bnumero d|\bantall?\b|\baantal\b|count\b"
+    r"\b(?:number|num|no|nr|count) of\b|\bnb\b|\bnombre de|\banzahl\b|\bnumero d|\bantall?\b|\baantal\b|(?<!ac)count\b"
 )
 ROW_NUMBER = re.compile(
     r"^(?:row ?(?:number|num|no|nr|id|index)?|index|idx|unnamed.*|x|x1|nr|no|sno|s no|serial(?: ?(?:number|no))?|zeile"
@@ -97,7 +97,7 @@ CODE = re.compile(
     r"|\bcod\b|codigo|kennung|cluster|segment|\bclass\b|\bgroup\b|gruppe|groupe|grupo|category|kategor|categor"
 )
 COUNTED = re.compile(
-    r"\bage\b|\balter\b|\bedad\b|\beta\b|tenure|months?\b|monate|\bmois\b|years?\b|jahre|\bdays\b|\btage\b|count\b|anzahl"
+    r"\bage\b|\balter\b|\bedad\b|\beta\b|tenure|months?\b|monate|\bmois\b|years?\b|jahre|\bdays\b|\btage\b|(?<!ac)count\b|anzahl"
     r"|\bnum\b|number of|nombre|\bnb\b|minutes|seniority|anciennete|antiguedad"
 )
 TOTAL = re.compile(r"total|cumul|\bsum\b|lifetime|gesamt|summe|somme|suma|to date|totale|insgesamt|ltd\b|ytd\b|revenue")
