@@ -234,6 +234,7 @@ def test_a_model_that_was_altered_is_not_loaded(root: Path) -> None:
         file.write_bytes(content)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="no signal interrupts another process there")
 def test_the_model_answers_over_http(root: Path, scored: pd.DataFrame) -> None:
     """MLflow's server gives the probabilities that scoring gave, and an interruption leaves no process."""
     port = free_port()
