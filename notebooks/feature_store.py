@@ -13,7 +13,7 @@ import re
 import runpy
 import uuid
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -21,7 +21,22 @@ from typing import Any, Literal
 import pandas as pd
 import typeguard
 
-from params.formulas import RESERVED
+from feature_names import find_unfit_names, fit_names
+
+__all__ = [
+    "Feature",
+    "as_utc",
+    "close_store",
+    "describe_views",
+    "find_unfit_names",
+    "fit_names",
+    "is_same",
+    "materialise",
+    "open_store",
+    "read_customer",
+    "retrieve",
+    "write_repository",
+]
 
 PROJECT = "churn"
 SERVICE = "churn"
@@ -96,32 +111,6 @@ class Feature:
     def view(self) -> str:
         """The name of the feature view it belongs to: the table's, as an identifier."""
         return re.sub(r"\W", "_", self.table)
-
-
-def find_unfit_names(names: Iterable[str]) -> list[str]:
-    """Return a sentence for each name that Feast cannot hold as a feature."""
-    names = list(names)
-    reasons: dict[str, Callable[[str], object]] = {
-        "Feast splits the names of features at ':' and '@'": lambda name: set(name) & {":", "@"},
-        "Feast drops columns whose names end in '_y' when it joins": lambda name: name.endswith("_y"),
-        "the training set or Feast uses this name itself": lambda name: name in RESERVED,
-        "two features have this name": lambda name: names.count(name) > 1,
-    }
-    return [f"{name!r}: {why}" for why, holds in reasons.items() for name in dict.fromkeys(names) if holds(name)]
-
-
-def fit_names(names: Iterable[str]) -> dict[str, str]:
-    """Return another name for each feature whose own Feast cannot hold: old -> new, none of them twice."""
-    renamed: dict[str, str] = {}
-    taken = {*names}
-    for name in list(names):
-        if find_unfit_names([name]):
-            new = re.sub("[:@]", "_", name) + "_"
-            while new in taken or find_unfit_names([new]):
-                new += "_"
-            taken.add(new)
-            renamed[name] = new
-    return renamed
 
 
 def is_same(one: pd.Series[Any], other: pd.Series[Any]) -> bool:

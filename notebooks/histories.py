@@ -6,7 +6,7 @@ for the first snapshot of each customer, once for the second, and so on.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,7 @@ def summarize_history(
     snapshots: pd.DataFrame,
     customer_id: str,
     max_categories: int,
+    few_valued: Collection[str] | None = None,
 ) -> tuple[pd.DataFrame, dict[str, str]]:
     """Compute the features of one table.
 
@@ -35,6 +36,7 @@ def summarize_history(
         snapshots: a row for each customer and day: the customer id and `as_of`, NaT where no day is known.
         customer_id: the column that names a customer.
         max_categories: of a category with more values only the number of different ones is taken.
+        few_valued: the other categories, where that is decided already.
 
     Returns:
         A row for each snapshot: numbers (float64) and categories (text); and what each column means.
@@ -50,6 +52,7 @@ def summarize_history(
     rows, codes = rows[codes >= 0], codes[codes >= 0].astype(np.int64)
     categories = [name for name, fact in facts["columns"].items() if fact["feature"] and fact["type"] == "category"]
     few = {name for name in categories if 0 < rows[name].nunique() <= max_categories}
+    few = few if few_valued is None else {*few_valued}
     parts = []
     wave = snapshots.groupby(owner).cumcount().to_numpy()
     for number in range(int(wave.max()) + 1 if len(wave) else 0):

@@ -22,6 +22,11 @@ def is_computed(label: Label) -> bool:
     return isinstance(label, EndDateLabel)
 
 
+def has_dates(tables: Tables, label: Label) -> bool:
+    """Whether the columns of the label are there: of customers to be scored the end date may not be known."""
+    return all(any(name in table for table in tables.values()) for name in label.columns)
+
+
 def name_answer(label: Label) -> str:
     """Return the column of the answer, or the end date that it is computed from."""
     return label.end_date if isinstance(label, EndDateLabel) else label.column
@@ -40,6 +45,11 @@ def count_label(tables: Tables, customers: Customers, params: Params) -> pd.Data
     """
     counts = dict(_count(tables, customers, params))
     return pd.DataFrame.from_dict(counts, orient="index", columns=KINDS, dtype="int64").rename_axis("as of")
+
+
+def no_counts() -> pd.DataFrame:
+    """Return what `count_label` does where nobody's answer is asked for."""
+    return pd.DataFrame(columns=KINDS, dtype="int64").rename_axis("as of")
 
 
 def describe_answers(tables: Tables, params: Params) -> str:

@@ -34,6 +34,7 @@ from tracking import TrackingError
 MODEL_FILE = "model.skops"
 FACTS_FILE = "scoring.json"
 FACTS_FORMAT = 1
+RECORDED = {MODEL_FILE: "model_sha256", FACTS_FILE: "facts_sha256"}  # file -> the tag with its SHA-256
 NEEDED_FOR_SCORING = ("scikit-learn", "skops", "numpy", "scipy", "pandas")
 
 # What skops does not trust by itself in the candidates' pipelines. Making one of these runs no code from the file.
@@ -155,7 +156,7 @@ def load_version(registered: ModelVersion) -> Any:
     Raises:
         TrackingError: its file is not the one whose SHA-256 was recorded with the version.
     """
-    return skops.io.loads(_read_recorded(registered, MODEL_FILE, "model_sha256"), trusted=list(TRUSTED_TYPES))
+    return skops.io.loads(read_recorded(registered, MODEL_FILE, "model_sha256"), trusted=list(TRUSTED_TYPES))
 
 
 def load_facts(registered: ModelVersion) -> dict[str, Any]:
@@ -164,7 +165,7 @@ def load_facts(registered: ModelVersion) -> dict[str, Any]:
     Raises:
         TrackingError: its file is not the one whose SHA-256 was recorded with the version.
     """
-    facts: dict[str, Any] = json.loads(_read_recorded(registered, FACTS_FILE, "facts_sha256"))
+    facts: dict[str, Any] = json.loads(read_recorded(registered, FACTS_FILE, "facts_sha256"))
     return facts
 
 
@@ -174,7 +175,12 @@ def measure_size(registered: ModelVersion) -> int:
     return Path(mlflow.artifacts.download_artifacts(address)).stat().st_size
 
 
-def _read_recorded(registered: ModelVersion, name: str, tag: str) -> bytes:
+def read_recorded(registered: ModelVersion, name: str, tag: str) -> bytes:
+    """Return the content of a file of a version.
+
+    Raises:
+        TrackingError: it is not the one whose SHA-256 is recorded in a tag of the version.
+    """
     address = f"models:/{registered.name}/{registered.version}"
     file = Path(mlflow.artifacts.download_artifacts(address), name)
     content, recorded = file.read_bytes() if file.is_file() else b"", registered.tags.get(tag, "none")

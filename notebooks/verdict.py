@@ -106,6 +106,8 @@ class Findings:
 
     @property
     def _advice(self) -> str:
+        if self.labels.empty:
+            return "If the data is right, accept it as the new normal in a run of training, or widen `schema.yaml`"
         command = f"churn accept {self.run_id or 'RUN_ID'}"
         return (
             f"If the data is right and what was accepted is out of date, `{command}` takes it as the new normal; "
@@ -127,6 +129,8 @@ class Findings:
     def _tell_amount(self) -> str:
         total, tables = sum(self.rows.values()), len(self.rows)
         size = f"{total:,} rows in {tables} tables" if tables > 1 else f"{total:,} rows"
+        if self.labels.empty:
+            return f"There are {size}, of customers to be scored."
         label, counted = self.params.label, self.labels[["churned", "stayed", "unknown"]].sum()
         known = int(counted["churned"] + counted["stayed"])
         churn = f"{counted['churned']:,} of {known:,} customers churn"

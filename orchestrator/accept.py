@@ -64,6 +64,8 @@ def prepare(project: Project, run_id: str) -> Acceptance:
         UsageError: there is no such run, its report does not hold that, or the `schema.yaml` that is there is invalid.
     """
     record = read_record(project, run_id)
+    if record.pipeline != "training":
+        raise UsageError(f"Run {record.run_id} scored customers: what is normal is taken from runs of training.")
     offer = _read_offer(project, record)
     try:
         schema = Accepted.model_validate(offer["schema"])

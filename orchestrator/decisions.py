@@ -17,7 +17,7 @@ from orchestrator.paths import Project
 from orchestrator.preflight import Plan
 from orchestrator.preflight.reach import local_files, patterns, remote_sources, sample_sources
 from orchestrator.record import RunRecord, StageRecord, run_ids
-from orchestrator.stages import DATASETS, POINTERS, STAGE_NAMES, STAGES, Stage, find_stage, upstream_of
+from orchestrator.stages import ALL_STAGE_NAMES, DATASETS, POINTERS, STAGES, Stage, find_stage
 from orchestrator.unchanged import Watch
 
 _CHANGES_TOLD = 3
@@ -40,7 +40,7 @@ def make_demand(force: Sequence[str], start: str | None, only: str | None, *, re
     Raises:
         UsageError: there is no such stage.
     """
-    forced = dict.fromkeys(STAGE_NAMES, "--force") if "all" in force else {}
+    forced = dict.fromkeys(ALL_STAGE_NAMES, "--force") if "all" in force else {}
     forced |= {find_stage(name).name: "--force-stage" for name in force if name != "all"}
     for option, name in (("--from", start), ("--only", only)):
         if name:
@@ -93,7 +93,9 @@ class History:
                 self._contents[run_id] = (self._project.runs / run_id / "run.json").read_bytes()
             if holding in self._contents[run_id]:
                 try:
-                    yield run_id, RunRecord.model_validate_json(self._contents[run_id]).stage(stage.name)
+                    record = RunRecord.model_validate_json(self._contents[run_id])
+                    if record.pipeline == stage.pipeline:
+                        yield run_id, record.stage(stage.name)
                 except (ValueError, StopIteration):  # not a record, or of another set of stages
                     continue
 
@@ -112,7 +114,7 @@ def predict(plan: Plan, demand: Demand, history: History | None = None) -> list[
 def _predict(plan: Plan, demand: Demand, history: History) -> list[Decision]:
     decisions = dict[str, Decision]()
     for stage in plan.stages:
-        before = [decisions[other.name] for other in upstream_of(stage) if other.name in decisions]
+        before = [decisions[other.name] for other in plan.pipeline.upstream_of(stage) if other.name in decisions]
         parts = find_parts(plan, stage)
         for one in before:
             if one.what == "reused":

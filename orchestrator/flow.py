@@ -67,7 +67,7 @@ from orchestrator.record import RunRecord, RunStatus, StageRecord
 from orchestrator.recovery import recover
 from orchestrator.redaction import redact_logs, redactor_for
 from orchestrator.run import Run
-from orchestrator.stages import Stage, upstream_of
+from orchestrator.stages import TRAINING, Pipeline, Stage, make_scoring
 
 RETRY_DELAY_SECONDS = 3
 KERNELS_AHEAD = 2  # a kernel takes about 200 MB
@@ -173,10 +173,38 @@ def churn(
     refresh: bool = True,
 ) -> State[Any]:
     """Run the stages in order; each starts only when the stages it reads from have completed."""
+    return _run(TRAINING, params, settings or {}, cold_kernels, force, refresh, (start, only, until))
+
+
+@flow(name="churn-scoring", persist_result=False, validate_parameters=False)
+def churn_scoring(
+    params: str = "params.yaml",
+    settings: Mapping[str, Mapping[str, Any]] | None = None,
+    out: str = "",
+    to_database: bool = False,
+    cold_kernels: bool = False,
+    force: Sequence[str] = (),
+    refresh: bool = True,
+) -> State[Any]:
+    """Score customers: the stages of training up to the features, on data of their own, then the model."""
+    return _run(make_scoring(out, to_database=to_database), params, settings or {}, cold_kernels, force, refresh)
+
+
+def _run(
+    pipeline: Pipeline,
+    params: str,
+    settings: Mapping[str, Mapping[str, Any]],
+    cold_kernels: bool,
+    force: Sequence[str],
+    refresh: bool,
+    part: tuple[str | None, str | None, str | None] = (None, None, None),
+) -> State[Any]:
+    """Run a pipeline, or a part of it: from a stage on, one stage only, or until a stage."""
+    start, only, until = part
     logger = get_run_logger()
     # What renders the reports takes a second to import; meanwhile the first stage runs.
     threading.Thread(target=import_module, args=("orchestrator.site.stage_page",), daemon=True).start()
-    plan = make_plan(PROJECT, Path(params), settings or {}, start, only, until)
+    plan = make_plan(PROJECT, Path(params), settings, start, only, until, pipeline)
     redact_logs(redactor_for(plan.params))
     try:
         with hold_checkout(PROJECT), _sending_events(plan) as events:
@@ -203,15 +231,16 @@ def churn(
         return Completed(name="Skipped", message=str(error))
 
 
-def run_churn(*arguments: Any, quiet: bool = False, verbose: bool = False) -> State[Any]:
-    """Run the flow from the command line; its state says how it ended, and holds the id of the run.
+def run_churn(*arguments: Any, quiet: bool = False, verbose: bool = False, pipeline: Pipeline = TRAINING) -> State[Any]:
+    """Run the flow of a pipeline from the command line; its state says how it ended, and holds the id of the run.
 
     Without Prefect's heartbeats, unless its settings ask for them: they are for servers that watch over runs elsewhere,
     and to end them takes up to a second.
     """
     settings = temporary_settings(set_defaults={PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None})
     with settings, live.showing(quiet=quiet, verbose=verbose):
-        return churn(*arguments, return_state=True)
+        flow_of = churn if pipeline.name == "training" else churn_scoring
+        return flow_of(*arguments, return_state=True)
 
 
 def _mark_crashed(record: RunRecord) -> None:
@@ -278,7 +307,7 @@ def _run_task(run: Run, stage: Stage, states: Mapping[str, State[Any]], events: 
 
     A direct call, not `submit`: a submitted task would hold up an interruption until its notebook ends.
     """
-    upstream = [other.name for other in upstream_of(stage) if other.name in states]
+    upstream = [other.name for other in run.plan.pipeline.upstream_of(stage) if other.name in states]
     named = run_stage.with_options(name=stage.name, task_run_name=stage.name)
     state = named(run, stage, events, wait_for=[states[name] for name in upstream], return_state=True)
     if state.is_pending():  # NotReady
@@ -307,7 +336,7 @@ def _publish_results(run: Run, entry: StageRecord) -> None:
     """Show a stage's results, and the quality rules, as tables in Prefect's UI."""
     results = [{"result": name, "value": value} for name, value in entry.results.items()]
     create_table_artifact(results, f"results-{_key(entry.name)}")
-    quality = run.plan.project.root / "data/validated/quality.json"
+    quality = run.plan.project.root / next(iter(entry.outputs), "") / "quality.json"
     if entry.name == "validation" and quality.exists():
         rules = json.loads(quality.read_text(encoding="utf-8"))["rules"]
         create_table_artifact(run.redactor.clean_tree(rules), "quality")

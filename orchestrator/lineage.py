@@ -6,6 +6,7 @@ An execution is one stage of one run. A stage that was reused is the execution o
 from __future__ import annotations
 
 import json
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from typing import Any, Literal
 from orchestrator.fingerprint import CONTENT
 from orchestrator.record import Git, RunRecord, StageRecord
 from orchestrator.snapshot import DIFFERENCE
-from orchestrator.stages import STAGES
+from orchestrator.stages import STAGES, PipelineName
 
 Kind = Literal[
     "execution", "dataset", "source", "notebook", "parameters", "code", "commit", "environment", "report",
@@ -24,6 +25,7 @@ Kind = Literal[
 
 _NOT_EXECUTED = ("not_run", "reused")
 _OF_SOURCES = {stage.name for stage in STAGES if stage.reads_sources}
+_SCORED_WITH = re.compile(r"models:/(?P<name>[^/@]+)/(?P<version>\d+)")  # a parameter of scoring
 _SOURCE = "source "  # what the parts of a fingerprint begin with that are sources
 
 
@@ -43,7 +45,7 @@ class Graph:
     """All nodes, by id; `before` are those that a node was made by or from, `after` those that used it.
 
     `runs`: run id -> its executions, in the order of stages, with those that it reused. `entries`: what the record says
-    of an execution.
+    of an execution. `pipelines`: run id -> what it ran.
     """
 
     nodes: dict[str, Node] = field(default_factory=dict)
@@ -51,6 +53,7 @@ class Graph:
     after: dict[str, dict[str, None]] = field(default_factory=lambda: defaultdict(dict))
     runs: dict[str, list[str]] = field(default_factory=dict)
     entries: dict[str, StageRecord] = field(default_factory=dict)
+    pipelines: dict[str, PipelineName] = field(default_factory=dict)
     _lay_there: dict[str, list[str]] = field(default_factory=dict)
 
     def link(self, cause: Node, effect: Node) -> None:
@@ -59,6 +62,10 @@ class Graph:
             self.nodes.setdefault(node.id, node)
         self.after[cause.id][effect.id] = None
         self.before[effect.id][cause.id] = None
+
+    def latest(self, pipeline: PipelineName) -> list[str]:
+        """Return the id of the newest run of a pipeline, if there is one."""
+        return sorted(run_id for run_id, name in self.pipelines.items() if name == pipeline)[-1:]
 
     def made_by(self, one: str, user: str | None = None) -> list[str]:
         """Return what a node was made by; of equal datasets of many runs, by the execution that the user's run had."""
@@ -136,6 +143,7 @@ def build_graph(records: Iterable[RunRecord]) -> Graph:
     """Return the graph of runs."""
     graph, reused = Graph(), list[tuple[RunRecord, StageRecord]]()
     for record in records:
+        graph.pipelines[record.run_id] = record.pipeline
         graph.runs[record.run_id] = [_id_of(record, entry) for entry in record.stages if entry.status != "not_run"]
         for entry in record.stages:
             if entry.status == "reused":
@@ -228,6 +236,8 @@ def _causes(entry: StageRecord) -> Iterator[Node]:
         yield _dataset(path, content.md5, content.bytes, content.files)
     for name, md5 in find_sources(entry).items():
         yield Node(f"source {name}@{md5}", "source", name, md5)
+    if model := _SCORED_WITH.fullmatch(str(entry.parameters.get("model", ""))):
+        yield Node(model[0], "model", model["name"], model["version"])
     if entry.notebook_sha256:
         yield Node(f"{entry.notebook}@{entry.notebook_sha256}", "notebook", entry.notebook, entry.notebook_sha256)
 

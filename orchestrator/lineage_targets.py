@@ -16,8 +16,8 @@ from orchestrator.errors import UsageError
 from orchestrator.lineage import Graph, Kind, own_executions
 from orchestrator.mlflow_store import STAGE, ask
 from orchestrator.paths import Project
-from orchestrator.record import StageRecord
-from orchestrator.stages import DATASETS, POINTERS
+from orchestrator.record import LATEST, StageRecord
+from orchestrator.stages import DATASETS, POINTERS, SCORED_MODEL, SCORING_DATASETS
 
 SHORTEST = 6  # characters of a hash that may stand for it
 
@@ -43,7 +43,7 @@ def find_target(project: Project, graph: Graph, what: str) -> Target:
     """
     if not graph.runs:
         raise UsageError(f"There is no run in {project.runs}: nothing to trace.")
-    if what == "latest" or _RUN.fullmatch(what):
+    if what in LATEST or _RUN.fullmatch(what):
         return _find_run(graph, what)
     if what in graph.nodes:  # an id, as `--json` gives it
         return Target(f"{graph.nodes[what].kind} {what}", (what,), (what,))
@@ -57,7 +57,7 @@ def find_target(project: Project, graph: Graph, what: str) -> Target:
 
 def _find_run(graph: Graph, what: str) -> Target:
     known = sorted(graph.runs)
-    found = [known[-1]] if what == "latest" else [one for one in known if one.startswith(what)]
+    found = graph.latest(LATEST[what]) if what in LATEST else [one for one in known if one.startswith(what)]
     if len(found) != 1:
         raise _refuse(f"run {what!r}", what, found, known)
     run_id = found[0]
@@ -99,7 +99,7 @@ def _find_path(project: Project, graph: Graph, what: str, path: Path) -> Target:
     name = project.relative(path)
     if path.is_relative_to(project.runs) and path != project.runs:
         return _find_report(project, graph, path, name)
-    if name in (*DATASETS, *POINTERS):
+    if name in (*DATASETS, *POINTERS, *SCORING_DATASETS, SCORED_MODEL):
         return _find_dataset(project, graph, path, name)
     if name in {node.name for node in graph.nodes.values() if node.kind == "notebook"}:
         return _find_notebook(graph, path, name)

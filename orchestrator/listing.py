@@ -73,6 +73,7 @@ def as_json(run_id: str, record: RunRecord | None) -> dict[str, Any]:
     metric = main_metric(record)
     return {
         "run_id": run_id,
+        "pipeline": record.pipeline,
         "status": record.status,
         "started_at": record.started_at.isoformat(),
         "ended_at": record.ended_at.isoformat() if record.ended_at else None,
@@ -88,7 +89,7 @@ def count_stages(record: RunRecord) -> str:
     ran, reused = (sum(entry.status == status for entry in record.stages) for status in ("completed", "reused"))
     words = [f"{count} {word}" for count, word in ((ran, "run"), (reused, "reused")) if count]
     words += [_say_end(entry) for entry in record.stages if entry.status not in ("completed", "reused", "not_run")]
-    return ", ".join(words) or "none"
+    return ("scoring: " if record.pipeline == "scoring" else "") + (", ".join(words) or "none")
 
 
 def main_metric(record: RunRecord) -> tuple[str, float] | None:

@@ -124,7 +124,7 @@ def run_event(origin: Origin, record: RunRecord, kind: str) -> RunEvent:
     from openlineage.client.event_v2 import Job, Run
 
     run = Run(_id_of_run(record), _tags(record) | _error(origin, kind, _first_error(record)))
-    job = Job(NAMESPACE, NAMESPACE, _job_facets(origin, record, "DAG", "orchestrator/flow.py"))
+    job = Job(NAMESPACE, _name_job(record), _job_facets(origin, record, "DAG", "orchestrator/flow.py"))
     moment = record.started_at if kind == "START" else record.ended_at
     return _event(kind, moment, run, job)
 
@@ -140,10 +140,10 @@ def stage_events(origin: Origin, record: RunRecord, entry: StageRecord) -> Itera
     kind = _ENDINGS.get(entry.status, "ABORT")
     run_id = str(generate_static_uuid(entry.started_at, f"{record.run_id}/{entry.name}/{entry.attempts}".encode()))
     parent = parent_run.ParentRunFacet(
-        run=parent_run.Run(_id_of_run(record)), job=parent_run.Job(NAMESPACE, NAMESPACE), producer=PRODUCER
+        run=parent_run.Run(_id_of_run(record)), job=parent_run.Job(NAMESPACE, _name_job(record)), producer=PRODUCER
     )
     facets = {"parent": parent} | _tags(record, entry)
-    job = Job(NAMESPACE, f"{NAMESPACE}.{entry.name}", _job_facets(origin, record, "TASK", entry.notebook))
+    job = Job(NAMESPACE, f"{_name_job(record)}.{entry.name}", _job_facets(origin, record, "TASK", entry.notebook))
     inputs = _inputs(origin, entry)
     yield _event("START", entry.started_at, Run(run_id, facets), job, inputs)
     run = Run(run_id, facets | _error(origin, kind, _error_of(entry)))
@@ -205,6 +205,10 @@ def _error_of(entry: StageRecord) -> str:
 def _first_error(record: RunRecord) -> str:
     ended = (entry for entry in record.stages if entry.status in ("failed", "timed_out", "interrupted"))
     return next((f"{entry.name}: {_error_of(entry)}" for entry in ended), record.status)
+
+
+def _name_job(record: RunRecord) -> str:
+    return NAMESPACE if record.pipeline == "training" else f"{NAMESPACE}-{record.pipeline}"
 
 
 def _job_facets(origin: Origin, record: RunRecord, kind: str, path: str) -> dict[str, Any]:

@@ -16,8 +16,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from notebooks.params import suggest
 from orchestrator.errors import ChurnError, UsageError
 from orchestrator.paths import Project
+from orchestrator.stages import PipelineName
 
 RunStatus = Literal["running", "completed", "failed", "interrupted", "crashed"]
+LATEST: dict[str, PipelineName] = {"latest": "training", "latest-scoring": "scoring"}  # words for the newest run
 StageStatus = Literal["running", "completed", "reused", "failed", "timed_out", "interrupted", "not_run"]
 
 
@@ -106,6 +108,7 @@ class RunRecord(_Entry):
     """What happened in one run. Times are UTC; `code_sha256` names the archive of what was executed."""
 
     run_id: str
+    pipeline: PipelineName = "training"
     status: RunStatus = "running"
     started_at: datetime.datetime
     ended_at: datetime.datetime | None = None
@@ -188,17 +191,31 @@ def write_record(project: Project, record: RunRecord) -> None:
 
 
 def read_record(project: Project, run_id: str) -> RunRecord:
-    """Read a run's record; `latest` is the newest run.
+    """Read a run's record; `latest` is the newest run of training, `latest-scoring` the newest of scoring.
 
     Raises:
         UsageError: there is no such run, or its record is not valid.
     """
     known = run_ids(project)
-    if run_id == "latest" and known:
-        run_id = known[-1]
+    if run_id in LATEST:
+        run_id = find_latest(project, run_id) or run_id
     if run_id not in known:
         raise UsageError(f"There is no run {run_id!r} in {project.runs}{suggest(run_id, known) if known else ''}.")
     return load_record(project, run_id)
+
+
+def find_latest(project: Project, word: str) -> str | None:
+    """Return the id of the run that a word of `LATEST` names, if there is one.
+
+    Of a newer run whose record is not valid nobody knows what it is: its id is returned.
+    """
+    for run_id in reversed(run_ids(project)):
+        try:
+            if load_record(project, run_id).pipeline == LATEST[word]:
+                return run_id
+        except UsageError:
+            return run_id
+    return None
 
 
 def load_record(project: Project, run_id: str) -> RunRecord:

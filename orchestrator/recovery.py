@@ -16,7 +16,7 @@ from orchestrator.errors import UsageError
 from orchestrator.mlflow_runs import kill_unfinished
 from orchestrator.paths import Project
 from orchestrator.record import RunRecord, StageRecord, read_record, write_record
-from orchestrator.stages import DATASETS
+from orchestrator.stages import DATASETS, SCORED_MODEL, SCORING_DATASETS
 
 _RUNNING = re.compile(rb'"status"\s*:\s*"running"')
 _BYTES_TO_STATUS = 1024  # it stands at the top of a record, and reading a thousand records whole would take seconds
@@ -30,7 +30,7 @@ def recover(project: Project) -> list[RunRecord]:
 
     To be called with the lock of the checkout held, before a run begins: then no run that says `running` lives.
     """
-    for dataset in DATASETS:
+    for dataset in (*DATASETS, *SCORING_DATASETS, SCORED_MODEL):
         try:
             heal_dataset(project.root / dataset)
         except OSError as error:  # the stage that reads or writes it says more

@@ -89,6 +89,8 @@ def rerun(project: Project, run_id: str, into: Path | None, tell: Tell) -> Rerun
         RunInProgressError: another rerun is at work in the folder.
     """
     record = read_record(project, run_id)
+    if record.pipeline != "training":
+        raise UsageError(f"Run {record.run_id} scored customers: `churn score` with the same options does that again.")
     stages = _select(record)
     target = Project(find_folder(project, record.run_id, into))
     ensure_free(target)

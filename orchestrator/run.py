@@ -38,7 +38,7 @@ from orchestrator.runner import execute_notebook
 from orchestrator.site.overview import write_overview
 from orchestrator.site.run_page import write_run_page
 from orchestrator.snapshot import keep_code, keep_difference, read_git
-from orchestrator.stages import STAGES, Stage
+from orchestrator.stages import Stage
 
 _RESERVE = 256 * 1024  # bytes
 
@@ -90,6 +90,7 @@ def begin(plan: Plan, command: str, demand: Demand | None = None) -> Run:
     project = plan.project
     record = RunRecord(
         run_id=new_run_id(),
+        pipeline=plan.pipeline.name,
         started_at=now(),
         command=redactor_for(plan.params).clean(command),
         git=read_git(project.root),
@@ -99,7 +100,7 @@ def begin(plan: Plan, command: str, demand: Demand | None = None) -> Run:
         code_sha256=keep_code(project, plan.params_file, plan.params.name, redactor_for(plan.params)),
         params_file=project.relative(plan.params_file),
         params_sha256=sha256(plan.params_file.read_bytes()),
-        stages=[StageRecord(name=stage.name, notebook=f"notebooks/{stage.notebook}") for stage in STAGES],
+        stages=[StageRecord(name=stage.name, notebook=f"notebooks/{stage.notebook}") for stage in plan.pipeline.stages],
     )
     for entry in record.stages:
         if entry.name not in {stage.name for stage in plan.stages}:
@@ -107,7 +108,7 @@ def begin(plan: Plan, command: str, demand: Demand | None = None) -> Run:
     demand = demand or Demand()
     history = History(project)
     expected = list_expected(plan, predict(plan, demand, history))
-    before = next(read_records(project), None)
+    before = next((one for one in read_records(project) if one.pipeline == record.pipeline), None)
     run = Run(plan, record, redactor_for(plan.params), history, demand, expected, before)
     run.save()
     if record.git and record.git.dirty:
@@ -189,6 +190,7 @@ def run_stage(run: Run, stage: Stage, attempt: int, listener: Listener) -> Stage
         time_limit=run.plan.time_limits[stage.name],
         listener=listener,
         redactor=run.redactor,
+        skipped="training" if stage.pipeline == "scoring" else "",
         beside=report_path.with_suffix(f".attempt-{attempt}.ipynb" if attempt > 1 else ".ipynb"),
         save=lambda running: report.write_partly(_compose(run, entry, running)[0], report_path),
     )

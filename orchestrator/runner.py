@@ -15,6 +15,7 @@ from jupyter_client.manager import AsyncKernelManager
 from jupyter_core.utils import ensure_async, ensure_event_loop, run_sync
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
+from nbformat.v4 import new_markdown_cell
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import NBClientEngine, papermill_engines
 from papermill.parameterize import parameterize_notebook
@@ -167,15 +168,19 @@ def execute_notebook(
     redactor: Redactor,
     beside: Path,
     save: Callable[[Execution], None],
+    skipped: str = "",
 ) -> Execution:
     """Run a notebook in a kernel of its own, in the folder of `path`, from which `content` was read.
 
     `time_limit` in seconds is for all cells. `save` is called with the execution so far, about a second
-    after each change; the whole text of capped outputs is written beside the path `beside`, under its name.
+    after each change; the whole text of capped outputs is written beside the path `beside`, under its name. Code cells
+    tagged `skipped` are shown as text, and not executed.
 
     Never raises for what a cell does: the execution says how the notebook ended, an interruption too.
     """
     execution = Execution(_read_notebook(content))
+    if skipped:
+        _set_aside(execution.notebook, skipped)
     progress = Progress(execution, beside, listener, redactor, time_limit, save)
     try:
         if parameters:
@@ -191,6 +196,14 @@ def execute_notebook(
         execution.status = "completed"
     _read_results(execution)
     return execution
+
+
+def _set_aside(notebook: NotebookNode, tag: str) -> None:
+    """Turn the code cells with a tag into text that says so."""
+    for place, cell in enumerate(notebook.cells):
+        if cell.cell_type == "code" and tag in cell.metadata.tags:
+            source = f"*For {tag} only; not executed here:*\n\n```python\n{cell.source}\n```"
+            notebook.cells[place] = new_markdown_cell(source, id=cell.id, metadata=cell.metadata)
 
 
 def _run_cells(path: Path, progress: Progress) -> None:

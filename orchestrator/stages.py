@@ -1,13 +1,16 @@
-"""The six stages as data: what runs, in which order, and what it may take."""
+"""The stages of each pipeline as data: what runs, in which order, and what it may take."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 from notebooks.accepted import FOLDER as ACCEPTED
 from notebooks.accepted import PROFILE, SCHEMA, slug
 from notebooks.params import suggest
 from orchestrator.errors import UsageError
+
+PipelineName = Literal["training", "scoring"]
 
 
 @dataclass(frozen=True)
@@ -16,6 +19,7 @@ class Stage:
 
     `settings` are files that decide what it does, where they exist; those that it `learns` it writes itself where they
     do not. In the paths of the latter, `{data_set}` is the name of the data set's folder (`notebooks.accepted.slug`).
+    `given` are the parameters of its notebook that its pipeline sets: name and value.
     """
 
     name: str
@@ -27,6 +31,8 @@ class Stage:
     learns: tuple[str, ...] = ()
     needs_secrets: bool = False  # it is given the secret variables of the sources
     reads_sources: bool = False
+    pipeline: PipelineName = "training"
+    given: tuple[tuple[str, Any], ...] = ()
 
     def learned(self, data_set: str) -> tuple[str, ...]:
         """Return the files that it learns, for a data set of that name."""
@@ -66,18 +72,78 @@ STAGES = (
 STAGE_NAMES = [stage.name for stage in STAGES]
 
 
+@dataclass(frozen=True)
+class Pipeline:
+    """Stages that run one after the other, in one run."""
+
+    name: PipelineName
+    stages: tuple[Stage, ...]
+
+    @property
+    def stage_names(self) -> list[str]:
+        """The names of its stages, in order."""
+        return [stage.name for stage in self.stages]
+
+    def find(self, name: str) -> Stage:
+        """Return the stage of that name.
+
+        Raises:
+            UsageError: there is none; the message suggests the nearest.
+        """
+        for stage in self.stages:
+            if stage.name == name:
+                return stage
+        raise UsageError(f"There is no stage {name!r}{suggest(name, self.stage_names)}.")
+
+    def upstream_of(self, stage: Stage) -> list[Stage]:
+        """Return the stages that write what a stage reads."""
+        return [other for other in self.stages if set(other.writes) & set(stage.reads)]
+
+
+TRAINING = Pipeline("training", STAGES)
+
+SCORED_MODEL = "data/scoring/model"  # a verified copy of the registered model, made before a scoring run begins
+SCORING_DATASETS = tuple(dataset.replace("data/", "data/scoring/") for dataset in DATASETS)
+
+
+def _for_scoring(stage: Stage) -> Stage:
+    """Return a stage of training as it is in scoring: of the same notebook, with folders of its own."""
+    moved = dict(zip(DATASETS, SCORING_DATASETS, strict=True))
+    given = [(f"{path.rpartition('/')[2]}_dir", f"../{moved[path]}") for path in (*stage.reads, *stage.writes)]
+    reads = tuple(moved[path] for path in stage.reads)
+    if stage.reads_sources:  # what is received does not depend on the model
+        return replace(stage, writes=(moved[stage.writes[0]],), pipeline="scoring", given=tuple(given))
+    return replace(
+        stage,
+        reads=(*reads, SCORED_MODEL),
+        writes=tuple(moved[path] for path in stage.writes),
+        pipeline="scoring",
+        given=(*given, ("model_dir", f"../{SCORED_MODEL}")),
+    )
+
+
+def make_scoring(out: str = "", *, to_database: bool = False) -> Pipeline:
+    """Return the pipeline that scores customers; `out` is the file that it writes, relative to the root or absolute."""
+    scoring = Stage(
+        "scoring",
+        "07_scoring.ipynb",
+        reads=("data/scoring/features", SCORED_MODEL),
+        writes=(out,) if out and not to_database else (),
+        needs_secrets=to_database,
+        pipeline="scoring",
+        given=(("features_dir", "../data/scoring/features"), ("model_dir", f"../{SCORED_MODEL}")),
+    )
+    return Pipeline("scoring", (*map(_for_scoring, STAGES[:4]), scoring))
+
+
+SCORING = make_scoring()
+ALL_STAGE_NAMES = list(dict.fromkeys([*STAGE_NAMES, *SCORING.stage_names]))
+
+
 def find_stage(name: str) -> Stage:
-    """Return the stage of that name.
+    """Return the stage of that name, of training where both pipelines have one.
 
     Raises:
         UsageError: there is none; the message suggests the nearest.
     """
-    for stage in STAGES:
-        if stage.name == name:
-            return stage
-    raise UsageError(f"There is no stage {name!r}{suggest(name, STAGE_NAMES)}.")
-
-
-def upstream_of(stage: Stage) -> list[Stage]:
-    """Return the stages that write what a stage reads."""
-    return [other for other in STAGES if set(other.writes) & set(stage.reads)]
+    return SCORING.find(name) if name not in STAGE_NAMES and name in SCORING.stage_names else TRAINING.find(name)

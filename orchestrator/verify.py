@@ -23,9 +23,9 @@ from orchestrator.mlflow_store import database_file, find_model_files, tracking_
 from orchestrator.paths import Project
 from orchestrator.record import Content, RunRecord, StageRecord, read_record
 from orchestrator.snapshot import code_file
-from orchestrator.stages import DATASETS, POINTERS
+from orchestrator.stages import DATASETS, POINTERS, SCORED_MODEL, SCORING_DATASETS
 
-Verdict = Literal["intact", "missing", "altered", "not checked"]
+Verdict = Literal["intact", "missing", "altered", "not checked", "not kept"]
 
 _REDACTED = re.compile(rb"\*\*\*\w+\*\*\*")  # as `orchestrator.redaction` writes it
 
@@ -93,6 +93,8 @@ def _check_contents(project: Project, record: RunRecord) -> Iterator[Finding]:
             yield Finding(what, "intact", f"in {path}")
         elif path in DATASETS:
             yield _check_cached(project, path, content, what)
+        elif path in (*SCORING_DATASETS, SCORED_MODEL):
+            yield Finding(what, "not kept", f"{path} is not versioned: each scoring run replaces it")
         elif path in POINTERS and _follows(path, md5, contents):
             yield Finding(what, "intact", f"follows from the hash of {path.removesuffix('.dvc')} in the record")
         else:

@@ -11,9 +11,9 @@ from conftest import ROOT
 from nbformat import NotebookNode
 
 from orchestrator.preflight import declared_parameters
-from orchestrator.stages import STAGES
+from orchestrator.stages import SCORING, STAGES
 
-PATHS = [ROOT / "notebooks" / stage.notebook for stage in STAGES]
+PATHS = [ROOT / "notebooks" / stage.notebook for stage in (*STAGES, *SCORING.stages[4:])]
 
 
 @pytest.fixture(params=PATHS, ids=lambda path: path.stem)

@@ -60,7 +60,8 @@ def expand(text: str, environment: Mapping[str, str] = os.environ) -> str:
 def variables(params: Params) -> dict[str, bool]:
     """Name the environment variables that the sources use -> whether the value is a secret.
 
-    A variable in the local path of a file is shown; one anywhere else (an address, a token, an option) is a secret.
+    A variable in the local path of a file is shown; one anywhere else (an address, a token, an option) is a secret, and
+    so is one in the parameters of scoring, which may name a database to write to.
     """
     found: dict[str, bool] = {}
     for source in params.sources.values():
@@ -68,7 +69,8 @@ def variables(params: Params) -> dict[str, bool]:
             for name in _VARIABLE.findall(text):
                 is_path = field == "file" and "://" not in text
                 found[name] = found.get(name, False) or not is_path
-    return found
+    scoring = params.stages.get("scoring", {}).values()
+    return found | {name: True for text in scoring for name in _VARIABLE.findall(str(text))}
 
 
 def suggest(name: str, known: list[str]) -> str:

@@ -16,6 +16,7 @@ for _module in (
     "running",
     "accepting",
     "models",
+    "scoring",
     "viewing",
     "records",
 ):  # each adds its commands, in this order

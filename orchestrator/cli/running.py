@@ -68,7 +68,7 @@ def run(
     ensure_free(PROJECT)
     forced = [*(["all"] if force else []), *force_stage]
     demand = make_demand(forced, start, only, refresh=not no_refresh)
-    _ensure_prefect()  # it takes longest to come up; that there is nothing to do, `unchanged` has mostly told before
+    ensure_prefect()  # it takes longest to come up; that there is nothing to do, `unchanged` has mostly told before
     plan = make_plan(PROJECT, params, chosen, start, only, until)
     expected = list_expected(plan, decisions := predict(plan, demand))
     if not expected:
@@ -124,7 +124,8 @@ def _remember(params: Path, settings: Sequence[str], *, refresh: bool) -> None:
         unchanged.remember(PROJECT.root, options, watched, state, _describe_nothing(decisions))
 
 
-def _ensure_prefect() -> None:
+def ensure_prefect() -> None:
+    """Let Prefect's server come up, unless one runs, which ends with this process."""
     from orchestrator.leftovers import guard_this_process
 
     guard_this_process()

@@ -12,8 +12,8 @@ from notebooks.params import suggest
 from orchestrator.cli.app import app
 from orchestrator.errors import UsageError
 from orchestrator.paths import PROJECT
-from orchestrator.record import read_record, run_ids
-from orchestrator.stages import STAGE_NAMES
+from orchestrator.record import LATEST, read_record, run_ids
+from orchestrator.stages import ALL_STAGE_NAMES, STAGE_NAMES
 
 _PANEL = "Look"
 
@@ -43,15 +43,15 @@ def find_page(what: str | None) -> Path:
     """
     if what is None:
         return PROJECT.outputs / "index.html"
-    if what in STAGE_NAMES:
-        record = read_record(PROJECT, "latest")
+    if what in ALL_STAGE_NAMES:
+        record = read_record(PROJECT, "latest" if what in STAGE_NAMES else "latest-scoring")
         if (report := record.stage(what).report_html) is None:
             raise UsageError(f"The stage {what} has no report in the latest run, {record.run_id}.")
         return (PROJECT.runs / record.run_id / report).resolve()
     known = run_ids(PROJECT)
-    if what != "latest" and what not in known:
+    if what not in (*LATEST, *known):
         raise UsageError(
-            f"{what!r} is neither a run nor a stage{suggest(what, ['latest', *STAGE_NAMES, *known[-3:]])}."
+            f"{what!r} is neither a run nor a stage{suggest(what, [*LATEST, *ALL_STAGE_NAMES, *known[-3:]])}."
         )
     return PROJECT.runs / read_record(PROJECT, what).run_id / "index.html"
 

@@ -25,7 +25,7 @@ from orchestrator.preflight.modules import Modules
 from orchestrator.preflight.parameters import TIME_LIMIT, find_parameter_problems
 from orchestrator.preflight.values import as_json
 from orchestrator.redaction import Redactor, redactor_for, secret_names
-from orchestrator.stages import STAGE_NAMES, STAGES, Stage, find_stage
+from orchestrator.stages import ALL_STAGE_NAMES, TRAINING, Pipeline, Stage
 
 # Environment variables that the server of the sample company sets while ingestion runs.
 _SET_BY_SAMPLE = {"SAMPLE_API", "SAMPLE_TOKEN"}
@@ -47,12 +47,13 @@ class Plan:
     parameters: Mapping[str, dict[str, Any]]
     time_limits: Mapping[str, float]
     notes: tuple[str, ...] = ()
+    pipeline: Pipeline = TRAINING
 
     @property
     def withheld(self) -> dict[Path, frozenset[str]]:
         """Which environment variables a notebook is not given: the secrets of the sources, unless it reads them."""
         names = secret_names(self.params)
-        return {self.project.notebooks / stage.notebook: names for stage in STAGES if not stage.needs_secrets}
+        return {self.project.notebooks / stage.notebook: names for stage in self.stages if not stage.needs_secrets}
 
     @property
     def notebooks(self) -> tuple[Path, ...]:
@@ -101,6 +102,7 @@ def make_plan(
     start: str | None = None,
     only: str | None = None,
     until: str | None = None,
+    pipeline: Pipeline = TRAINING,
 ) -> Plan:
     """Check everything that can be checked without running, and return the plan.
 
@@ -109,7 +111,7 @@ def make_plan(
     Raises:
         UsageError: something is wrong; its message lists every problem.
     """
-    found = examine(project, params_file, settings, start, only, until)
+    found = examine(project, params_file, settings, start, only, until, pipeline)
     if found.plan is None:
         listed = "\n".join(f"  - {_indent(problem)}" for problem in found.problems)
         raise UsageError(f"The run cannot start; {len(found.problems)} problem(s):\n{listed}")
@@ -123,14 +125,18 @@ def examine(
     start: str | None = None,
     only: str | None = None,
     until: str | None = None,
+    pipeline: Pipeline = TRAINING,
 ) -> Examination:
     """Check everything that can be checked without running, and return what came of it.
 
     Raises:
         UsageError: there is no such stage to start at.
     """
-    stages = _select(start, only, until)
+    stages = _select(pipeline, start, only, until)
     params, unreadable = _read_params(params_file)
+    if params and pipeline.name == "scoring":  # whose parameters may name secrets, which are kept out of everything
+        stages_of = {**params.stages, "scoring": {**params.stages.get("scoring", {}), **settings.get("scoring", {})}}
+        params = params.model_copy(update={"stages": stages_of})
     given = _given(params, settings)
     redactor = redactor_for(params) if params else Redactor()
     shown = {name: {key: redactor.clean_tree(value) for key, value in of.items()} for name, of in given.items()}
@@ -143,31 +149,33 @@ def examine(
         *_check_sources(project, stages, params),
         *_check_accepted(project, stages, params),
         *_check_features(project, stages, params),
-        Check("datasets to start from", tuple(_find_missing_inputs(project, stages))),
+        Check("datasets to start from", tuple(_find_missing_inputs(project, stages, pipeline))),
         Check("outputs/ and data/ writable", tuple(machine.find_unwritable(project))),
         Check(f"disk: {machine.describe_space(project)}", tuple(machine.find_lack_of_space(project))),
     ]
     found = Examination(tuple(checks), None)
     if params is None or found.problems:
         return found
-    limits = {stage.name: float(given[stage.name].pop(TIME_LIMIT, stage.time_limit)) for stage in STAGES}
-    return Examination(found.checks, Plan(project, params_file, params, stages, given, limits, found.notes))
+    limits = {stage.name: float(given[stage.name].pop(TIME_LIMIT, stage.time_limit)) for stage in pipeline.stages}
+    parameters = given | {stage.name: {**given[stage.name], **dict(stage.given)} for stage in pipeline.stages}
+    plan = Plan(project, params_file, params, stages, parameters, limits, found.notes, pipeline)
+    return Examination(found.checks, plan)
 
 
 def _indent(problem: str) -> str:
     return problem.replace("\n", "\n    ")
 
 
-def _select(start: str | None, only: str | None, until: str | None) -> tuple[Stage, ...]:
+def _select(pipeline: Pipeline, start: str | None, only: str | None, until: str | None) -> tuple[Stage, ...]:
     if only:
         if start or until:
             raise UsageError("Give either --only, or --from and --until.")
-        return (find_stage(only),)
-    first = STAGES.index(find_stage(start)) if start else 0
-    last = STAGES.index(find_stage(until)) if until else len(STAGES) - 1
+        return (pipeline.find(only),)
+    first = pipeline.stages.index(pipeline.find(start)) if start else 0
+    last = pipeline.stages.index(pipeline.find(until)) if until else len(pipeline.stages) - 1
     if last < first:
         raise UsageError(f"--until {until} comes before --from {start}.")
-    return STAGES[first : last + 1]
+    return pipeline.stages[first : last + 1]
 
 
 def _read_params(file: Path) -> tuple[Params | None, list[str]]:
@@ -182,7 +190,7 @@ def _read_params(file: Path) -> tuple[Params | None, list[str]]:
 
 def _given(params: Params | None, settings: Settings) -> dict[str, dict[str, Any]]:
     from_file = params.stages if params else {}
-    names = [*STAGE_NAMES, *sorted({*from_file, *settings} - set(STAGE_NAMES))]
+    names = [*ALL_STAGE_NAMES, *sorted({*from_file, *settings} - set(ALL_STAGE_NAMES))]
     return {name: as_json({**from_file.get(name, {}), **settings.get(name, {})}) for name in names}
 
 
@@ -219,8 +227,8 @@ def _find_kernel_mismatch(project: Project, stage: Stage) -> Iterator[str]:
 def _find_given_problems(
     project: Project, stages: Iterable[Stage], given: Mapping[str, Mapping[str, Any]]
 ) -> Iterator[str]:
-    for name in given.keys() - set(STAGE_NAMES):
-        yield f"parameters are given for a stage {name!r} that does not exist{suggest(name, STAGE_NAMES)}"
+    for name in given.keys() - set(ALL_STAGE_NAMES):
+        yield f"parameters are given for a stage {name!r} that does not exist{suggest(name, ALL_STAGE_NAMES)}"
     for stage in stages:
         with contextlib.suppress(UsageError):  # it is told already that this is no notebook
             read_notebook(project.notebooks / stage.notebook)
@@ -238,12 +246,12 @@ def _find_secrets(redactor: Redactor, given: Mapping[str, Mapping[str, Any]]) ->
 
 
 def _note_unused(stages: Iterable[Stage], settings: Settings) -> tuple[str, ...]:
-    unused = [name for name in STAGE_NAMES if settings.get(name) and name not in {stage.name for stage in stages}]
+    unused = [name for name in ALL_STAGE_NAMES if settings.get(name) and name not in {stage.name for stage in stages}]
     return tuple(f"--set gives parameters to {name}, which does not run" for name in unused)
 
 
 def _check_sources(project: Project, stages: Iterable[Stage], params: Params | None) -> Iterator[Check]:
-    if params and STAGES[0] in stages:
+    if params and any(stage.reads_sources for stage in stages):
         files, hosts = sum(map(len, reach.local_files(project, params).values())), len(reach.hosts(params))
         what = f"sources: {files} local files, {hosts} hosts" + (", sample company" if params.sample else "")
         yield Check(what, tuple(reach.find_file_problems(project, params)), tuple(reach.find_unreachable(params)))
@@ -261,15 +269,16 @@ def _check_accepted(project: Project, stages: Iterable[Stage], params: Params | 
 
 
 def _check_features(project: Project, stages: Iterable[Stage], params: Params | None) -> Iterator[Check]:
-    if params and params.features and find_stage("transformation") in stages:
+    if params and params.features and any(stage.name == "transformation" for stage in stages):
         columns = find_columns(project, params)
         problems, notes = find_problems(params.features, columns), find_notes(params.features, columns)
         yield Check(f"{len(params.features)} features of one's own", tuple(problems), tuple(notes))
 
 
-def _find_missing_inputs(project: Project, stages: Iterable[Stage]) -> Iterator[str]:
+def _find_missing_inputs(project: Project, stages: Iterable[Stage], pipeline: Pipeline) -> Iterator[str]:
     made = {path for stage in stages for path in stage.writes}
     for path in sorted({path for stage in stages for path in stage.reads} - made):
         if not find_dataset(project.root / path).exists():
-            writer = next(stage for stage in STAGES if path in stage.writes)
-            yield f"{path} is missing: run the stage {writer.name} first (--from {writer.name})"
+            writers = [stage.name for stage in pipeline.stages if path in stage.writes]
+            advice = f": run the stage {writers[0]} first (--from {writers[0]})" if writers else ""
+            yield f"{path} is missing{advice}"

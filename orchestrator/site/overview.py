@@ -54,13 +54,14 @@ def write_overview(project: Project) -> None:
     """
     records = list(read_records(project))
     rows = list_rows(records, _find_aliases(project, records))
+    latest = next((row for row in rows if row.record.pipeline == "training"), None)
     champion = next((row for row in rows if row.alias == CHAMPION and row.trained), None)
     page = render(
         "overview.html.j2",
         script="overview.js",
         rows=rows,
-        latest=rows[0] if rows else None,
-        sentence=say_outcome(rows[0].record) if rows else "",
+        latest=latest,
+        sentence=say_outcome(latest.record) if latest else "",
         champion=champion,
         metrics=METRICS,
         statuses=sorted({row.record.status for row in rows}),
@@ -95,7 +96,7 @@ def draw_history(rows: Sequence[Row]) -> list[Chart]:
     times = [
         _point(row, seconds, look="" if row.record.is_good else "bad")
         for row in reversed(rows)
-        if (seconds := row.record.seconds) is not None
+        if row.record.pipeline == "training" and (seconds := row.record.seconds) is not None
     ]
     charts = [draw("ROC AUC of each trained model", models)] if len(models) > 1 else []
     return charts + ([draw("Seconds that each run took", times, bars=True, decimals=0)] if len(times) > 1 else [])

@@ -1,0 +1,173 @@
+"""What the commands that use a model share: the model as it was fetched, where scores go, what is told of them.
+
+MLflow and pandas take seconds to import: what needs them is a program of its own, beside the notebooks.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from notebooks.params import Params, load_params, suggest
+from orchestrator.errors import ChurnError, UsageError
+from orchestrator.mlflow_store import STAGE, database_file
+from orchestrator.paths import Project
+from orchestrator.preflight import declared_parameters
+from orchestrator.record import RunRecord
+from orchestrator.stages import SCORED_MODEL, find_stage
+
+# Parameters of model building -> options of `notebooks/fetching.py`.
+_REGISTRY = {
+    "tracking_uri": "tracking-uri",
+    "artifact_dir": "artifact-dir",
+    "experiment": "experiment",
+    "registered_model": "name",
+}
+ENDINGS = (".csv", ".parquet")
+_PASSWORD = re.compile(r"://[^/@]*:(?P<password>.*)@")
+_VARIABLE = re.compile(r"\$\{\w+\}")
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where scores go: a file's path, from the root or absolute, or a database's address."""
+
+    out: str
+    is_database: bool
+
+
+def find_target(project: Project, out: str, folder: Path) -> Target:
+    """Check where scores are to go; a relative path starts from the working folder.
+
+    Raises:
+        UsageError: nothing can be written there, or the address holds a password.
+    """
+    if "://" in out:
+        password = _PASSWORD.search(out)
+        if password and not _VARIABLE.fullmatch(password["password"]):
+            raise UsageError(
+                "--out holds a password, which would stand in records and reports: put it into an environment "
+                "variable, and write ${NAME} in its place (in a shell, within single quotes)."
+            )
+        return Target(out, is_database=True)
+    file = Path(os.path.abspath(folder / Path(out).expanduser()))
+    if file.suffix.lower() not in ENDINGS:
+        near = suggest(file.suffix.lower(), list(ENDINGS)) if file.suffix else ""
+        raise UsageError(f"--out {out}: expected a file that ends in .csv or .parquet, or a database's address{near}.")
+    if file.is_dir() or not file.parent.is_dir() or not os.access(file.parent, os.W_OK):
+        what = "is a folder" if file.is_dir() else f"cannot be written: there is no folder {file.parent} to write into"
+        raise UsageError(f"--out {file} {what}.")
+    return Target(project.relative(file), is_database=False)
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """A registered model whose verified copy lies in `data/scoring/model`; `run_id` is the run that trained it."""
+
+    model: str
+    sha256: str
+    run_id: str
+
+
+def fetch_model(project: Project, params_file: Path, model: str) -> Fetched:
+    """Find a registered model, verify its files, and copy them to where scoring reads them; takes a few seconds.
+
+    Raises:
+        UsageError: there is no such model, or it was made before models kept what scoring needs.
+        ChurnError: a file of it is not what was registered.
+    """
+    where = _find_registry(project, _read(params_file))
+    words = [word for name in _REGISTRY for word in (f"--{_REGISTRY[name]}", where[name])]
+    answer = _call(project, "fetching", *words, "--model", model, "--into", f"../{SCORED_MODEL}")
+    if answer.returncode == 2:
+        raise UsageError(answer.stderr.strip())
+    if answer.returncode:
+        raise ChurnError(answer.stderr.strip() or "The model could not be fetched.")
+    found = json.loads(answer.stdout.splitlines()[-1])
+    if not found["can_score"]:
+        raise UsageError(
+            f"{found['model']} does not say which features it takes: train a new version with `churn run`."
+        )
+    return Fetched(found["model"], found["model_sha256"], found["run_id"])
+
+
+def _read(params_file: Path) -> Params:
+    try:
+        return load_params(params_file)
+    except (OSError, ValueError) as error:
+        raise UsageError(str(error)) from None
+
+
+def _find_registry(project: Project, params: Params) -> Mapping[str, str]:
+    """Return where training registers models, as the params file or the notebook says."""
+    declared = declared_parameters(project.notebooks / find_stage(STAGE).notebook)
+    given = params.stages.get(STAGE, {})
+    found = {
+        name: str(given[name] if name in given else declared[name].default)
+        for name in _REGISTRY
+        if name in declared or name in given
+    }
+    database = database_file(project, found.get("tracking_uri", ""))
+    if len(found) < len(_REGISTRY) or (database and not database.is_file()):
+        raise UsageError("No model is registered yet: train one with `churn run`.")
+    return found
+
+
+def _call(project: Project, module: str, *words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", module, *words]
+    environment = os.environ | {"PYTHONUTF8": "1", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    return subprocess.run(command, cwd=project.notebooks, env=environment, capture_output=True, text=True, check=False)
+
+
+def describe(record: RunRecord) -> Iterator[str]:
+    """Yield what came of a scoring run."""
+    results = record.stage("scoring").results
+    if "customers" in results:
+        yield (
+            f"{results['customers']:,} customers as of {results['as_of']}, scored with {results['scored_with']}: "
+            f"{results['to_contact']:,} to contact ({results['contact_rule']})"
+        )
+        yield f"Written: {results['written']}"
+    if moved := results.get("features_moved"):
+        yield f"Warning: {moved} features have moved since training; the report says which, and how far."
+
+
+def serve(project: Project, params_file: Path, fetched: Fetched, port: int) -> int:
+    """Let MLflow's scoring server answer on 127.0.0.1 until it is interrupted; return the exit code."""
+    where = _find_registry(project, _read(params_file))
+    command = [sys.executable, "-m", "mlflow", "models", "serve", "--model-uri", fetched.model]
+    command += ["--env-manager", "local", "--host", "127.0.0.1", "--port", str(port)]
+    paths = os.pathsep.join(filter(None, [str(project.notebooks), os.environ.get("PYTHONPATH", "")]))
+    environment = {
+        "MLFLOW_TRACKING_URI": where["tracking_uri"],
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "PYTHONPATH": paths,
+    }
+    with subprocess.Popen(command, cwd=project.notebooks, env=os.environ | environment) as server:
+        try:
+            return server.wait()
+        except KeyboardInterrupt:
+            _end(server.pid)
+            return 0
+
+
+def _end(pid: int) -> None:
+    """End a process with all that it started: MLflow's server is a child of its command."""
+    import psutil  # type: ignore[import-untyped]
+
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process = psutil.Process(pid)
+        family = [*process.children(recursive=True), process]
+        for one in family:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                one.terminate()
+        for one in psutil.wait_procs(family, timeout=10)[1]:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                one.kill()
