@@ -207,7 +207,7 @@ def _run(
     plan = make_plan(PROJECT, Path(params), settings, start, only, until, pipeline)
     redact_logs(redactor_for(plan.params))
     try:
-        with hold_checkout(PROJECT), _sending_events(plan) as events:
+        with hold_checkout(PROJECT), _sending_events(plan) as events, _interrupted_by_sigterm():
             for killed in recover(PROJECT):
                 logger.warning("Run %s was killed; it is now recorded as crashed.", killed.run_id)
                 _mark_crashed(killed)
@@ -216,14 +216,7 @@ def _run(
                 logger.warning("Note: %s", note)
             leftovers.guard_this_process()
             demand = make_demand(force, start, only, refresh=refresh)
-            run = runs.begin(plan, shlex.join(sys.argv), demand)
-            if expected := run.expected:
-                kernels.warm_up(expected, cold=cold_kernels, withheld=plan.withheld)
-            run.record.prefect.flow_run_id = str(flow_run.id)
-            logger.info("Run %s: %s", run.record.run_id, plan.params.name)
-            live.current().run_started(run.record, plan.params.name, runs.estimate(run))
-            events.run_started(run.record)
-            return _run_stages(run, events)
+            return _run_stages(runs.begin(plan, shlex.join(sys.argv), demand), events, cold_kernels)
     except RunInProgressError as error:
         if deployment.id is None:
             raise
@@ -261,11 +254,12 @@ def _sending_events(plan: Plan) -> Iterator[Emitter]:
             get_run_logger().warning("%s.", problem)
 
 
-def _run_stages(run: Run, events: Emitter) -> State[Any]:
+def _run_stages(run: Run, events: Emitter, cold_kernels: bool) -> State[Any]:
     states: dict[str, State[Any]] = {}
     status: RunStatus = "failed"
     try:
-        with _interrupted_by_sigterm(), remembering(run.plan.project.root):
+        _announce(run, events, cold_kernels)
+        with remembering(run.plan.project.root):
             for stage in run.plan.stages:
                 states[stage.name] = _run_task(run, stage, states, events)
         failed = [state for state in states.values() if state.is_failed()]
@@ -287,6 +281,16 @@ def _run_stages(run: Run, events: Emitter) -> State[Any]:
         error = failed[0].result(raise_on_failure=False)
         return Failed(message=str(error), data=run.record.run_id)
     return Completed(message=f"Run {run.record.run_id} completed", data=run.record.run_id)
+
+
+def _announce(run: Run, events: Emitter, cold_kernels: bool) -> None:
+    """Let the kernels warm up, and tell that a run has started."""
+    if expected := run.expected:
+        kernels.warm_up(expected, cold=cold_kernels, withheld=run.plan.withheld)
+    run.record.prefect.flow_run_id = str(flow_run.id)
+    get_run_logger().info("Run %s: %s", run.record.run_id, run.plan.params.name)
+    live.current().run_started(run.record, run.plan.params.name, runs.estimate(run))
+    events.run_started(run.record)
 
 
 @contextlib.contextmanager

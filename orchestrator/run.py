@@ -111,11 +111,20 @@ def begin(plan: Plan, command: str, demand: Demand | None = None) -> Run:
     before = next((one for one in read_records(project) if one.pipeline == record.pipeline), None)
     run = Run(plan, record, redactor_for(plan.params), history, demand, expected, before)
     run.save()
-    if record.git and record.git.dirty:
-        keep_difference(project.root, run.folder, run.redactor)
+    try:
+        _lay_out(run)
+    except BaseException as error:  # Ctrl-C too: from its first record on a run has an end
+        end(run, "failed" if isinstance(error, Exception) else "interrupted")
+        raise
+    return run
+
+
+def _lay_out(run: Run) -> None:
+    """Write what a run has beside its record when it starts."""
+    if run.record.git and run.record.git.dirty:
+        keep_difference(run.plan.project.root, run.folder, run.redactor)
     write_atomically(run.reserve, os.urandom(_RESERVE))  # random: zeros take no room where a disk compresses
     _write_pages(run)
-    return run
 
 
 def estimate(run: Run) -> dict[str, float]:
