@@ -11,7 +11,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +20,6 @@ from orchestrator.errors import ChurnError, UsageError
 from orchestrator.mlflow_store import STAGE, database_file
 from orchestrator.paths import Project
 from orchestrator.preflight import declared_parameters
-from orchestrator.record import RunRecord
 from orchestrator.stages import SCORED_MODEL, find_stage
 
 # Parameters of model building -> options of `notebooks/fetching.py`.
@@ -124,19 +123,6 @@ def _call(project: Project, module: str, *words: str) -> subprocess.CompletedPro
     command = [sys.executable, "-m", module, *words]
     environment = os.environ | {"PYTHONUTF8": "1", "MLFLOW_DISABLE_TELEMETRY": "true"}
     return subprocess.run(command, cwd=project.notebooks, env=environment, capture_output=True, text=True, check=False)
-
-
-def describe(record: RunRecord) -> Iterator[str]:
-    """Yield what came of a scoring run."""
-    results = record.stage("scoring").results
-    if "customers" in results:
-        yield (
-            f"{results['customers']:,} customers as of {results['as_of']}, scored with {results['scored_with']}: "
-            f"{results['to_contact']:,} to contact ({results['contact_rule']})"
-        )
-        yield f"Written: {results['written']}"
-    if moved := results.get("features_moved"):
-        yield f"Warning: {moved} features have moved since training; the report says which, and how far."
 
 
 def serve(project: Project, params_file: Path, fetched: Fetched, port: int) -> int:

@@ -17,7 +17,9 @@ from orchestrator.preflight import examine
 from orchestrator.record import RunRecord, read_record, write_record
 from orchestrator.rerun import rerun
 from orchestrator.scoring import find_target
+from orchestrator.site.outcome import say_scores
 from orchestrator.site.overview import write_overview
+from orchestrator.site.run_page import write_run_page
 from orchestrator.stages import DATASETS, SCORED_MODEL, SCORING, STAGES, TRAINING, find_stage, make_scoring
 
 OLD, NEW = "2026-01-31-120000-0001", "2026-01-31-130000-0002"
@@ -192,3 +194,20 @@ def test_secrets_of_the_output_are_kept_out_of_everything(project_copy: Path, mo
     assert redactor_for(plan.params).clean("it is very-s3cret") == "it is ***SCORES_PASSWORD***"
     assert "SCORES_PASSWORD" in plan.withheld[project.notebooks / "04_transformation.ipynb"]
     assert project.notebooks / "07_scoring.ipynb" not in plan.withheld
+
+
+def test_what_came_of_a_run_is_said(tmp_path: Path) -> None:
+    """Its page says how many were scored, and how many to contact; nothing of a run whose scoring did not end."""
+    results = {"customers": 2_000, "as_of": "2026-01-01", "scored_with": "models:/churn/3", "to_contact": 120}
+    results |= {"contact_rule": "the 120 most likely", "written": "2,000 rows: scores.csv", "features_moved": 2}
+    record = make_record(pipeline="scoring")
+    assert list(say_scores(record)) == []
+    record.stages[-1].name, record.stages[-1].results = "scoring", results
+    assert list(say_scores(record)) == [
+        "2,000 customers as of 2026-01-01, scored with models:/churn/3: 120 to contact (the 120 most likely).",
+        "Written: 2,000 rows: scores.csv.",
+        "Warning: 2 features have moved since training; the report says which, and how far.",
+    ]
+    project = Project(tmp_path)
+    write_run_page(project, record, None)
+    assert "120 to contact (the 120 most likely)." in (project.runs / record.run_id / "index.html").read_text()

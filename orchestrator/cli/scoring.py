@@ -98,6 +98,7 @@ def _run(pipeline: Any, arguments: tuple[Any, ...], quiet: bool, verbose: bool) 
     with loading():
         from orchestrator.flow import run_churn
         from orchestrator.live import list_ends
+        from orchestrator.site.outcome import say_scores
     try:
         state = run_churn(*arguments, quiet=quiet, verbose=verbose, pipeline=pipeline)
     except Exception:
@@ -110,7 +111,7 @@ def _run(pipeline: Any, arguments: tuple[Any, ...], quiet: bool, verbose: bool) 
     if not state.is_completed():
         error = state.result(raise_on_failure=False)
         raise error if isinstance(error, ChurnError) else ChurnError(state.message or "The run did not complete.")
-    for line in scoring.describe(record):
+    for line in say_scores(record):
         typer.echo(line)
     typer.echo(f"{state.message}. Reports: {PROJECT.runs / record.run_id / 'index.html'}")
 

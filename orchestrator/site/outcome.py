@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from orchestrator.mlflow_store import STAGE
@@ -51,6 +51,19 @@ def say_kept(record: RunRecord) -> str:
     """Say why the model that a run trained was not promoted, if it was not."""
     said = say_promotion(record)
     return said if ": kept champion" in said else ""
+
+
+def say_scores(record: RunRecord) -> Iterator[str]:
+    """Say what came of a scoring run, in a few sentences; nothing of another run."""
+    results = next((entry.results for entry in record.stages if entry.name == "scoring"), {})
+    if "customers" in results:
+        yield (
+            f"{results['customers']:,} customers as of {results['as_of']}, scored with {results['scored_with']}: "
+            f"{results['to_contact']:,} to contact ({results['contact_rule']})."
+        )
+        yield f"Written: {results['written']}."
+    if moved := results.get("features_moved"):
+        yield f"Warning: {moved} features have moved since training; the report says which, and how far."
 
 
 def find_failure(record: RunRecord) -> Failure | None:

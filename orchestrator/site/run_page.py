@@ -16,7 +16,7 @@ from orchestrator.mlflow_store import STAGE
 from orchestrator.paths import Project
 from orchestrator.preflight.parameters import GIVEN_BY_RUN
 from orchestrator.record import Content, RunRecord, StageRecord, now
-from orchestrator.site.outcome import find_failure, say_outcome, say_promotion
+from orchestrator.site.outcome import find_failure, say_outcome, say_promotion, say_scores
 from orchestrator.site.rendering import render, write_page
 from orchestrator.site.report_parts import Passage, read_parts
 from orchestrator.stages import find_stage
@@ -72,7 +72,7 @@ def write_run_page(project: Project, record: RunRecord, before: RunRecord | None
         script="search.js" if passages else "",
         record=record,
         sentence=say_outcome(record),
-        promotion=say_promotion(record),
+        news=list(filter(None, [say_promotion(record), *say_scores(record)])),
         progress=progress,
         refresh=_REFRESH_SECONDS if record.status == "running" else 0,
         spans=list(list_spans(record, now())),
