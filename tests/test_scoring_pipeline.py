@@ -209,5 +209,6 @@ def test_what_came_of_a_run_is_said(tmp_path: Path) -> None:
         "Warning: 2 features have moved since training; the report says which, and how far.",
     ]
     project = Project(tmp_path)
+    write_record(project, record)
     write_run_page(project, record, None)
     assert "120 to contact (the 120 most likely)." in (project.runs / record.run_id / "index.html").read_text()
