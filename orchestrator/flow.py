@@ -52,7 +52,7 @@ from prefect.schedules import Cron, Interval
 from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 from prefect.states import Completed, Crashed, Failed
 
-from orchestrator import kernels, leftovers, live, server
+from orchestrator import kernels, leftovers, live, server, stage_run
 from orchestrator import run as runs
 from orchestrator.contents import remembering
 from orchestrator.decisions import make_demand
@@ -131,7 +131,7 @@ def run_stage(run: Run, stage: Stage, events: Emitter) -> Any:
     """Execute a stage's notebook, while the next ones' kernels warm up, unless an earlier result is still true."""
     attempt = task_run.run_count or 1
     if attempt == 1:
-        decision = runs.reuse_stage(run, stage)
+        decision = stage_run.reuse_stage(run, stage)
         get_run_logger().info("%s", decision)
         if decision.entry:
             live.current().stage_ended(run.record.stage(stage.name))
@@ -143,7 +143,7 @@ def run_stage(run: Run, stage: Stage, events: Emitter) -> Any:
     live.current().stage_started(stage.name)
     listener = _Listener(run, stage)
     try:
-        entry = runs.run_stage(run, stage, attempt, listener)
+        entry = stage_run.run_stage(run, stage, attempt, listener)
     except StageFailedError:
         _publish_report(run, run.record.stage(stage.name))
         raise
@@ -316,7 +316,7 @@ def _run_task(run: Run, stage: Stage, states: Mapping[str, State[Any]], events: 
     state = named(run, stage, events, wait_for=[states[name] for name in upstream], return_state=True)
     if state.is_pending():  # NotReady
         blocked_by = next(name for name in upstream if not states[name].is_completed())
-        runs.skip_stage(run, stage, f"{blocked_by} did not complete")
+        stage_run.skip_stage(run, stage, f"{blocked_by} did not complete")
         live.current().stage_ended(run.record.stage(stage.name))
     return state
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from orchestrator import cache, kernels
+from orchestrator import cache, kernels, stage_run
 from orchestrator import run as runs
 from orchestrator.comparison import Compared, Texts, compare_dataset, compare_outputs, compare_results
 from orchestrator.contents import measure
@@ -164,7 +164,7 @@ def _execute(plan: Plan, command: str, tell: Tell) -> runs.Run:
         kernels.warm_up(plan.notebooks, withheld=dict.fromkeys(plan.notebooks, secrets))
         for stage in plan.stages:
             start = time.monotonic()
-            runs.run_stage(run, stage, 1, _Silent())
+            stage_run.run_stage(run, stage, 1, _Silent())
             tell(f"{stage.name:<15} executed in {time.monotonic() - start:.1f} s")
         status = "completed"
     except ChurnError:

@@ -15,7 +15,8 @@ from orchestrator.decisions import make_demand
 from orchestrator.paths import Project
 from orchestrator.preflight import make_plan
 from orchestrator.record import RunRecord
-from orchestrator.run import begin, end, reuse_stage, run_stage
+from orchestrator.run import begin, end
+from orchestrator.stage_run import reuse_stage, run_stage
 
 READ_FILE = """
 import pathlib

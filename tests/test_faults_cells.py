@@ -19,7 +19,8 @@ from orchestrator.errors import StageFailedError
 from orchestrator.paths import Project
 from orchestrator.preflight import make_plan
 from orchestrator.record import StageRecord, read_record
-from orchestrator.run import Run, begin, run_stage
+from orchestrator.run import Run, begin
+from orchestrator.stage_run import run_stage
 from orchestrator.stages import find_stage
 
 pytestmark = pytest.mark.e2e
