@@ -18,7 +18,10 @@ def main() -> None:
     with loading():
         import uvicorn
         from prefect.server.api.server import create_app
+        from prefect.settings import get_current_settings
 
+        # Prefect's client makes it too, at about the same time: on a new machine the database may be asked for before.
+        get_current_settings().home.mkdir(parents=True, exist_ok=True)
         app = create_app(ephemeral=True, final=True)
     uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="on")).run(sockets=[listener])
 

@@ -46,13 +46,13 @@ def test_validation_parts_usable_rows_from_the_others(tmp_path: Path) -> None:
 
 def read_verdict(report: nbformat.NotebookNode) -> str:
     """Return the verdict at the top of a report."""
-    cell = next(cell for cell in report.cells if cell.id == "imports")
+    cell = next(cell for cell in report.cells if cell.id == "opening")
     return str(cell.outputs[0].data["text/markdown"])
 
 
 def read_rules(report: nbformat.NotebookNode) -> str:
     """Return the table of rules below the verdict, as text."""
-    cell = next(cell for cell in report.cells if cell.id == "imports")
+    cell = next(cell for cell in report.cells if cell.id == "opening")
     return str(cell.outputs[1].data["text/plain"])
 
 
