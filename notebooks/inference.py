@@ -132,7 +132,7 @@ def complete_columns(
     decimal: Decimal | None = None,
     categories: Collection[str] = (),
 ) -> dict[str, Column]:
-    """Return what is known of each column of a raw table, inferring the type of the columns that nobody described.
+    """Return what is known of each column of a raw table, inferring the type of the columns of which nobody said it.
 
     Args:
         frame: the raw table, all texts.
@@ -143,13 +143,27 @@ def complete_columns(
         categories: columns that are texts whatever they look like, such as an answer of 0 and 1.
     """
     known = {name: Column(required=False) for name in categories} | dict(known)
-    others = [name for name in frame.columns if name not in known and name != customer_id]
-    readings = {name: _read(_Texts.of(frame[name])) for name in others}
+    typed = {name for name, column in known.items() if column.is_typed or name in categories} | {customer_id}
+    others = [name for name in frame.columns if name not in typed]
+    readings = {name: _read(_Texts.of(_without(frame[name], known.get(name)))) for name in others}
     sign = decimal or _vote({reading.signs[0] for reading in readings.values() if len(reading.signs) == 1}, ".")
     single = [reading.formats[0] for reading in readings.values() if len(reading.formats) == 1]
     order = _vote({_order(format) for format in single} - {None}, None)
-    inferred = {name: _choose(reading, sign, order) for name, reading in readings.items()}
-    return {name: known.get(name) or inferred.get(name) or Column(type="id") for name in frame.columns}
+    inferred = {name: _add(known.get(name), _choose(reading, sign, order)) for name, reading in readings.items()}
+    return {name: inferred.get(name) or known.get(name) or Column(type="id") for name in frame.columns}
+
+
+def _without(column: pd.Series[Any], known: Column | None) -> pd.Series[Any]:
+    """Return a column without the texts that are said to mean `there is none`."""
+    return column[~column.isin(known.none)] if known and known.none else column
+
+
+def _add(known: Column | None, inferred: Column) -> Column:
+    """Add what was inferred to what is said of a column."""
+    if known is None:
+        return inferred
+    said = {name: getattr(known, name) for name in known.model_fields_set}
+    return inferred.model_copy(update=said | {"none": [*dict.fromkeys([*known.none, *inferred.none])]})
 
 
 def _vote(found: set[Any], otherwise: Any) -> Any:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -64,13 +64,15 @@ def expect_columns(
     return {name: fact for name, fact in known.items() if name in needed or name in received}
 
 
-def keep_types(facts: Mapping[str, Column], described: Collection[str], table: str, model: Facts) -> dict[str, Column]:
-    """Give the columns of a table that nobody described the types that they had in training, not those inferred now."""
+def keep_types(
+    facts: Mapping[str, Column], described: Mapping[str, Column], table: str, model: Facts
+) -> dict[str, Column]:
+    """Give the columns whose type nobody said the types that they had in training, not those inferred now."""
     kept = dict(facts)
     for name, fact in facts.items():
         kind = _find_type(name, table, model)
-        if name not in described and kind is not None and kind != fact.type:
-            kept[name] = Column(type=kind, required=False, decimal=fact.decimal if fact.type == "number" else ".")
+        if not (name in described and described[name].is_typed) and kind is not None and kind != fact.type:
+            kept[name] = fact.model_copy(update={"type": kind})
     return kept
 
 

@@ -198,7 +198,10 @@ def read_record(project: Project, run_id: str) -> RunRecord:
     """
     known = run_ids(project)
     if run_id in LATEST:
-        run_id = find_latest(project, run_id) or run_id
+        found = find_latest(project, run_id)
+        if found is None and run_id == "latest-scoring":
+            raise UsageError("There is no scoring run yet: `churn score --out scores.csv` makes one.")
+        run_id = found or run_id
     if run_id not in known:
         raise UsageError(f"There is no run {run_id!r} in {project.runs}{suggest(run_id, known) if known else ''}.")
     return load_record(project, run_id)

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from notebooks.params import Params, load_params, suggest
+from notebooks.params import Params, load_params
 from orchestrator.errors import ChurnError, UsageError
 from orchestrator.mlflow_store import STAGE, database_file
 from orchestrator.paths import Project
@@ -58,8 +58,7 @@ def find_target(project: Project, out: str, folder: Path) -> Target:
         return Target(out, is_database=True)
     file = Path(os.path.abspath(folder / Path(out).expanduser()))
     if file.suffix.lower() not in ENDINGS:
-        near = suggest(file.suffix.lower(), list(ENDINGS)) if file.suffix else ""
-        raise UsageError(f"--out {out}: expected a file that ends in .csv or .parquet, or a database's address{near}.")
+        raise UsageError(f"--out {out}: expected a file that ends in .csv or .parquet, or a database's address.")
     if file.is_dir() or not file.parent.is_dir() or not os.access(file.parent, os.W_OK):
         what = "is a folder" if file.is_dir() else f"cannot be written: there is no folder {file.parent} to write into"
         raise UsageError(f"--out {file} {what}.")
@@ -68,11 +67,12 @@ def find_target(project: Project, out: str, folder: Path) -> Target:
 
 @dataclass(frozen=True)
 class Fetched:
-    """A registered model whose verified copy lies in `data/scoring/model`; `run_id` is the run that trained it."""
+    """A registered model whose verified copy lies in `data/scoring/model`: the run that trained it, and on what."""
 
     model: str
     sha256: str
     run_id: str
+    data_set: str
 
 
 def fetch_model(project: Project, params_file: Path, model: str) -> Fetched:
@@ -94,7 +94,21 @@ def fetch_model(project: Project, params_file: Path, model: str) -> Fetched:
         raise UsageError(
             f"{found['model']} does not say which features it takes: train a new version with `churn run`."
         )
-    return Fetched(found["model"], found["model_sha256"], found["run_id"])
+    return Fetched(found["model"], found["model_sha256"], found["run_id"], found["data_set"])
+
+
+def refuse_other_data(fetched: Fetched, params_file: Path) -> None:
+    """Refuse a params file that nobody gave, if it is of another data set than the model's.
+
+    Raises:
+        UsageError: it is.
+    """
+    name = _read(params_file).name
+    if fetched.data_set not in ("", name):
+        raise UsageError(
+            f"{fetched.model} was trained on {fetched.data_set!r}, and {params_file} is of {name!r}: "
+            "say with --params which customers to score."
+        )
 
 
 def _read(params_file: Path) -> Params:

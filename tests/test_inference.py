@@ -140,12 +140,24 @@ def test_a_word_in_many_rows_means_that_there_is_none() -> None:
     assert infer(*amounts, *["inf"] * 20).none == []
 
 
-def test_described_columns_and_the_id_are_taken_as_they_are() -> None:
+def test_columns_whose_type_is_said_and_the_id_are_taken_as_they_are() -> None:
     """Nothing is inferred of them."""
-    frame = pd.DataFrame({"id": ["1", "2"], "plan": ["1", "2"], "x": ["1", "2"]})
-    found = stagekit.complete_columns(frame, {"plan": Column(description="a code")}, "id")
-    assert {name: column.type for name, column in found.items()} == {"id": "id", "plan": "category", "x": "number"}
+    frame = pd.DataFrame({"id": ["1", "2"], "plan": ["1", "2"], "level": ["1", "2"], "x": ["1", "2"]})
+    known = {"plan": Column(type="category"), "level": Column(values=["1", "2"])}
+    found = stagekit.complete_columns(frame, known, "id")
+    assert {name: found[name] for name in known} == known
+    assert (found["id"].type, found["x"].type) == ("id", "number")
     assert stagekit.complete_columns(frame, {}, "id", categories=["x"])["x"] == Column(required=False)
+
+
+def test_what_is_said_of_a_column_but_its_type_is_kept() -> None:
+    """`feature: false` makes no category of a number, and no error of a blank; texts for `none` do not count."""
+    frame = pd.DataFrame({"age": ["-1", "35,5", None, "n/a"], "fee": ["free", "2", "", "3"]})
+    known = {"age": Column(feature=False, none=["-1"]), "fee": Column(none=["free"], required=True, min=0)}
+    found = stagekit.complete_columns(frame, known, "id")
+    assert found["age"] == Column(type="number", decimal=",", none=["-1", "n/a"], feature=False, required=False)
+    assert found["fee"] == Column(type="number", decimal=",", none=["free"], min=0)
+    assert stagekit.complete_columns(frame, known, "id", categories=["age"])["age"] == known["age"]
 
 
 @given(st.lists(st.one_of(st.text(max_size=10), st.dates().map(str), st.floats().map(str), st.none()), max_size=30))

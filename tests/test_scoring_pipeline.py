@@ -96,7 +96,7 @@ def test_the_latest_run_is_one_of_training(project: Project) -> None:
 def test_without_a_scoring_run_the_word_is_explained(tmp_path: Path) -> None:
     """The message says that there is none."""
     write_record(Project(tmp_path), make_record(OLD))
-    with pytest.raises(UsageError, match="There is no run 'latest-scoring'"):
+    with pytest.raises(UsageError, match="There is no scoring run yet: `churn score"):
         read_record(Project(tmp_path), "latest-scoring")
 
 

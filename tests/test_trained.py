@@ -97,12 +97,13 @@ def test_columns_that_scoring_does_not_need_may_be_missing() -> None:
 
 
 def test_types_are_those_of_training() -> None:
-    """A column that looks like another type today keeps the type it had; what is described stays as described."""
+    """A column that looks like another type today keeps the type it had; what is said to be of a type stays so."""
     inferred = {"plan": Column(type="number"), "fee": Column(type="category"), "other": Column(type="number")}
-    kept = trained.keep_types(inferred, [], "a", MODEL)
+    kept = trained.keep_types(inferred, {}, "a", MODEL)
     assert {name: fact.type for name, fact in kept.items()} == {"plan": "category", "fee": "number", "other": "number"}
-    assert trained.keep_types(inferred, ["plan", "fee"], "a", MODEL) == inferred
-    assert trained.keep_types(inferred, [], "b", MODEL) == inferred
+    assert trained.keep_types(inferred, {"plan": Column(feature=False)}, "a", MODEL) == kept
+    assert trained.keep_types(inferred, {name: inferred[name] for name in ("plan", "fee")}, "a", MODEL) == inferred
+    assert trained.keep_types(inferred, {}, "b", MODEL) == inferred
 
 
 def test_the_contract_is_the_column_of_training_though_it_has_one_term_today() -> None:

@@ -28,8 +28,8 @@ def write_params(draft: Draft) -> str:
     """Return the text of the params file."""
     lines = [
         "# Drafted by `churn init` from the data itself. What it guessed has its evidence beside it: read it once, and",
-        "# correct what it could not know. The README says what else may stand here.",
-        f"name: {_flow(draft.name)}",
+        "# correct what it could not know. docs/own_data.md says what else may stand here.",
+        f"name: {_flow(draft.name)}  # what is accepted as normal is kept under this name",
         *_write_id(draft),
         *_write_as_of(draft),
         *_write_label(draft),
@@ -135,6 +135,8 @@ def describe_column(draft: Draft, table: Table, seen: Seen, marks: Sequence[Mark
         seen.is_listed and seen.distinct and (is_answer or not any(mark.is_out and not mark.is_leak for mark in marks))
     ):
         facts["values"] = [text for text in seen.texts if not is_answer or text not in draft.merged]
+    else:
+        facts["type"] = "category"
     codes = seen.codes | (dict.fromkeys(draft.merged, draft.answer.positive) if is_answer and draft.answer else {})
     facts |= {"codes": codes} if codes else {}
     facts |= {"none": seen.none} if seen.none else {}

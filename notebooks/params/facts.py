@@ -24,7 +24,8 @@ class Column(Facts):
 
     type: Literal["id", "category", "number", "date"] = Field(
         "category",
-        description="around a number, currency and percent signs are taken off: `$1,234.50`, `12 %`, `(3.20)`",
+        description="absent, without `values` and `codes`: inferred from the data. Around a number, currency and "
+        "percent signs are taken off: `$1,234.50`, `12 %`, `(3.20)`",
     )
     format: str = Field("%Y-%m-%d", description="format of a date column: of strptime, one for all, or ISO8601")
     decimal: Literal[".", ","] = Field(
@@ -35,9 +36,17 @@ class Column(Facts):
     none: list[str] = Field([], description="texts that mean `there is none`, such as `No` for an end date")
     min: float | None = None
     max: float | None = None
-    required: bool = Field(True, description="may a blank stand here? true: a blank breaks a rule")
+    required: bool = Field(
+        True,
+        description="may a blank stand here? true: a blank breaks a rule; absent, where the type is inferred: it may",
+    )
     feature: bool = Field(True, description="false keeps the column out of the model: it is known too late, or an id")
     description: str = ""
+
+    @property
+    def is_typed(self) -> bool:
+        """Whether it says what the column holds; else that is inferred from the data."""
+        return not self.model_fields_set.isdisjoint(("type", "values", "codes"))
 
     @field_validator("format")
     @classmethod

@@ -103,7 +103,7 @@ class FileSource(_Source):
     encoding: str | None = Field(None, description="absent: UTF-8, or what a byte order mark says")
     header: bool = Field(True, description="false: the first line is data; the columns are named column_1, column_2, …")
     skip_rows: int = Field(0, ge=0, description="lines, or rows of a sheet, above the table: titles and the like")
-    sheet: str | int | None = Field(None, description="name, or number from 0; absent: the first that holds a table")
+    sheet: str | int | None = Field(None, description="name, or number from 0; absent: the one that fits best")
     storage_options: dict[str, Any] = Field({}, description="what fsspec is given beside the address")
 
     @property

@@ -81,6 +81,8 @@ def score(
     with hold_checkout(PROJECT):
         recover_killed()
         fetched = scoring.fetch_model(PROJECT, params, model)
+    if params == DEFAULT_PARAMS:
+        scoring.refuse_other_data(fetched, params)
     chosen["scoring"] |= {"model": fetched.model, "model_sha256": fetched.sha256}
     pipeline = make_scoring(target.out, to_database=target.is_database)
     make_plan(PROJECT, params, chosen, pipeline=pipeline)  # what is wrong is told before Prefect is loaded

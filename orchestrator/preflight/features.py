@@ -31,7 +31,10 @@ def find_columns(project: Project, params: Params) -> Columns:
     known = {table: _known_columns(project, params, table) for table in params.sources}
     facts: dict[str, Mapping[str, Column]] = {}
     for table, names in known.items():
-        described = params.sources[table].columns_by_name(params.customer_id)
+        described = {
+            name: column if column.is_typed else _unknown(column)
+            for name, column in params.sources[table].columns_by_name(params.customer_id).items()
+        }
         facts[table] = {**described, **{name: described.get(name, _unknown()) for name in names or ()}}
     merged = describe_columns(facts, params)
     barred = find_barred(merged, params)
@@ -45,9 +48,10 @@ def find_columns(project: Project, params: Params) -> Columns:
     return Columns(kinds, barred, unread, computed)
 
 
-def _unknown() -> Column:
-    """Return the facts of a column of which nothing but the name is known."""
-    return Column.model_construct(type="unknown", feature=True, description="")  # type: ignore[arg-type]
+def _unknown(said: Column | None = None) -> Column:
+    """Return the facts of a column whose type is not known before it is read."""
+    feature, description = (said.feature, said.description) if said else (True, "")
+    return Column.model_construct(type="unknown", feature=feature, description=description)  # type: ignore[arg-type]
 
 
 def _known_columns(project: Project, params: Params, table: str) -> list[str] | None:
