@@ -110,7 +110,7 @@ def log_details(
     """Log parameters, plots as `plots/<name>.png`, texts as files, and datasets, whose MD5s are returned."""
     mlflow.log_params(dict(params))
     for name, figure in figures.items():
-        mlflow.log_figure(figure, f"plots/{name}.png", save_kwargs={"bbox_inches": "tight"})
+        mlflow.log_figure(figure, f"plots/{name}.png")
     for name, text in texts.items():
         mlflow.log_text(text, name)
     return log_datasets(pointers_dir)

@@ -15,6 +15,7 @@ from past_runs import churn, execute, make_project
 from orchestrator.compare.code import Archive, compare_code, compare_environment
 from orchestrator.compare.data import compare_profiles, compare_rules, measure_shift
 from orchestrator.compare.runs import Metric, MetricChange
+from quality import Rule
 
 NOTEBOOK = nbformat.v4.new_notebook(
     cells=[
@@ -113,11 +114,12 @@ def test_columns_are_ranked_by_their_shift() -> None:
     assert changes[2].psi == pytest.approx(0.4 * np.log(0.9 / 0.5) - 0.4 * np.log(0.1 / 0.5))
 
 
-def test_rules_whose_verdict_turned_stand_first() -> None:
-    """A rule that fails now stands before one that is broken more often; equal ones are left out."""
-    rule = {"table": "t", "column": "c", "checked": 10, "failed": 1, "passed": True}
-    before = {"rules": [rule | {"rule": "x"}, rule | {"rule": "y"}, rule | {"rule": "z"}]}
-    after = {"rules": [rule | {"rule": "x", "failed": 2}, rule | {"rule": "y", "passed": False}, rule | {"rule": "z"}]}
+def test_rules_that_are_broken_in_one_run_only_stand_first() -> None:
+    """As validation records them: one broken by nobody before stands before one broken more often; equal ones go."""
+    before, after = (
+        {"rules": [Rule("t", "c", rule, 10, failed, 0.5).as_record() for rule, failed in counts.items()]}
+        for counts in ({"x": 1, "y": 0, "z": 1}, {"x": 2, "y": 3, "z": 1})
+    )
     changes = compare_rules(before, after)
     assert [(change.rule, change.turned) for change in changes] == [("y", True), ("x", False)]
 

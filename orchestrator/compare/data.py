@@ -44,8 +44,8 @@ class RuleChange:
 
     @property
     def turned(self) -> bool:
-        """Whether its verdict is another."""
-        return bool(self.before and self.after and self.before["passed"] != self.after["passed"])
+        """Whether some rows break it in the one run and none in the other."""
+        return bool(self.before and self.after and bool(self.before["failed"]) != bool(self.after["failed"]))
 
 
 def read_dataset_json(project: Project, record: RunRecord, dataset: str, file: str) -> dict[str, Any]:
@@ -128,7 +128,7 @@ def _share_below(quantiles: Sequence[float], value: float) -> float:
 
 
 def compare_rules(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[RuleChange]:
-    """Return the rules that came out otherwise: those whose verdict changed first."""
+    """Return the rules that came out otherwise: first those that are broken in one run only."""
     if "rules" not in before or "rules" not in after:
         return []
     old, new = (
@@ -142,4 +142,4 @@ def compare_rules(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[R
 
 def _moved(old: Mapping[Any, Any], new: Mapping[Any, Any], key: Any) -> bool:
     one, other = old.get(key), new.get(key)
-    return one is None or other is None or (one["passed"], one["failed"]) != (other["passed"], other["failed"])
+    return one is None or other is None or one["failed"] != other["failed"]

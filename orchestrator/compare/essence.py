@@ -75,7 +75,8 @@ def _say_shift(one: ColumnChange) -> str:
 
 
 def _say_verdict(one: RuleChange) -> str:
-    verdict = "now kept" if one.after and one.after["passed"] else "now failed"
+    broken = one.after["failed"] if one.after else 0
+    verdict = f"now broken by {broken:,}" if broken else "no longer broken"
     return f"rule {one.rule!r} of {one.table}.{one.column}: {verdict}"
 
 

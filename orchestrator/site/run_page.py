@@ -137,14 +137,14 @@ def _say_change(content: Content, earlier: Content | None) -> str:
 
 
 def read_rules(project: Project, record: RunRecord) -> list[Mapping[str, Any]]:
-    """Return the quality rules of the data that a run accepted, those nearest to their threshold first."""
+    """Return the quality rules that some rows of the accepted data break, those that the largest share breaks first."""
     entry = next((entry for entry in record.stages if entry.name == "validation"), None)
     content = entry.outputs.get("data/validated") if entry else None
     if content is None:
         return []
     try:
         rules = json.loads(_find_rules(project, content).read_bytes())["rules"]
-        ranked = sorted(rules, key=lambda rule: (rule["passed"], -rule["failed"] / max(rule["checked"], 1)))
+        ranked = sorted(rules, key=lambda rule: -rule["share"])
     except (OSError, ValueError, KeyError, TypeError):  # not in the cache, or written by another notebook
         return []
     return [rule for rule in ranked if rule["failed"]][:_RULES_SHOWN]
