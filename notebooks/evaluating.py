@@ -18,7 +18,6 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
-import calibration
 import evaluation
 import profit
 from params import ColumnLabel, EndDateLabel, ParameterError, Params
@@ -99,7 +98,6 @@ def measure(scores: pd.DataFrame, outcome: pd.Series[Any], money: Mapping[str, A
         raise NotYetError(f"Of {len(churned):,} customers {churned.sum():,} left: too few of one kind to compare.")
     probability = rows["probability"].to_numpy("float64")
     measured: dict[str, Any] = {name: float(value) for name, value in evaluation.measure(churned, probability).items()}
-    measured["calibration_slope"] = calibration.slope(churned, probability)
     contacted = rows["contact"].to_numpy(bool)
     return {
         "customers": len(scores),

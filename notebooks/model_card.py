@@ -52,7 +52,24 @@ def write_card(
         lineage: what the model came from: name -> id or hash.
         data: `real` or `synthetic`.
     """
-    return "\n".join(_write(facts, metrics, money, segments, warnings, lineage, data)) + "\n"
+    trained = facts["trained"]
+    made = " The customers are made up: this model says nothing about real ones." if data == "synthetic" else ""
+    lines = [
+        f"## Model card: churn of {_escape(facts['data_set'])}",
+        f"\n**What it is.** A {facts['model'].replace('_', ' ')} of {len(facts['features'])} features.{made}",
+        f"\n**Intended use.** {_INTENDED}",
+        f"\n**Data.** {_describe_data(trained)} {_describe_split(facts['split'])}",
+        f"\n**The answer.** {_describe_label(trained.get('label') or {})}",
+        "\n**On the test set**, with 95 % intervals:\n",
+        *_table(["metric", "value", "low", "high"], _list_metrics(metrics)),
+        f"\n**Decision.** {_describe_decision(facts, money)}",
+        "\n**Segments** of the test set:\n",
+        *_table(["segment", *map(str, segments)], _list_segments(segments)),
+        "\n**Limits.**\n",
+        *(f"- {_escape(text)}" for text in (*warnings, *_LIMITS)),
+        "\n**Lineage.** " + "; ".join(f"{name} `{value}`" for name, value in lineage.items() if value) + ".",
+    ]
+    return "\n".join(lines) + "\n"
 
 
 def keep(card: str, version: ModelVersion) -> Markdown:
@@ -63,35 +80,6 @@ def keep(card: str, version: ModelVersion) -> Markdown:
     shown = card if len(card) <= _LONGEST_DESCRIPTION else card[:_LONGEST_DESCRIPTION].rpartition("\n")[0]
     client.update_model_version(version.name, version.version, shown)
     return Markdown(card)
-
-
-def _write(
-    facts: Mapping[str, Any],
-    metrics: pd.DataFrame,
-    money: pd.DataFrame,
-    segments: pd.DataFrame,
-    warnings: Sequence[str],
-    lineage: Mapping[str, str],
-    data: str,
-) -> Iterator[str]:
-    trained = facts["trained"]
-    yield f"## Model card: churn of {_escape(facts['data_set'])}"
-    made = " The customers are made up: this model says nothing about real ones." if data == "synthetic" else ""
-    yield f"\n**What it is.** A {facts['model'].replace('_', ' ')} of {len(facts['features'])} features.{made}"
-    yield f"\n**Intended use.** {_INTENDED}"
-    yield f"\n**Data.** {_describe_data(trained)} {_describe_split(facts['split'])}"
-    yield f"\n**The answer.** {_describe_label(trained.get('label') or {})}"
-    yield "\n**On the test set**, with 95 % intervals:\n"
-    yield from _table(
-        ["metric", "value", "low", "high"],
-        [[name, *(f"{row[part]:.4f}" for part in ("test", "low", "high"))] for name, row in metrics.iterrows()],
-    )
-    yield f"\n**Decision.** {_describe_decision(facts, money)}"
-    yield "\n**Segments** of the test set:\n"
-    yield from _table(["segment", *map(str, segments)], _list_segments(segments))
-    yield "\n**Limits.**\n"
-    yield from (f"- {_escape(text)}" for text in (*warnings, *_LIMITS))
-    yield "\n**Lineage.** " + "; ".join(f"{name} `{value}`" for name, value in lineage.items() if value) + "."
 
 
 def _describe_data(trained: Mapping[str, Any]) -> str:
@@ -124,6 +112,10 @@ def _describe_decision(facts: Mapping[str, Any], money: pd.DataFrame) -> str:
         f"brings {gain} per customer of the test set, in the units of the costs that were given; contacting all brings "
         f"{everybody:,.3g}."
     )
+
+
+def _list_metrics(metrics: pd.DataFrame) -> list[list[str]]:
+    return [[str(name), *(f"{row[part]:.4f}" for part in ("test", "low", "high"))] for name, row in metrics.iterrows()]
 
 
 def _list_segments(segments: pd.DataFrame) -> list[list[str]]:

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +10,7 @@ from typing import Any
 
 from orchestrator.errors import ChurnError, UsageError
 from orchestrator.paths import Project
+from orchestrator.programs import run_program
 from orchestrator.record import RunRecord, read_records, write_atomically
 from orchestrator.site.rendering import render, write_page
 
@@ -69,14 +67,7 @@ def evaluate(project: Project, record: RunRecord, params_file: Path) -> Evaluate
 
 def _ask(project: Project, scores: Path, sha256: str, params_file: Path) -> dict[str, Any]:
     words = ["--scores", str(scores), "--sha256", sha256, "--params", str(params_file.resolve())]
-    answer = subprocess.run(
-        [sys.executable, "-m", "evaluating", *words, "--prepared", "../data/prepared"],
-        cwd=project.notebooks,
-        env=os.environ | {"PYTHONUTF8": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    answer = run_program(project, "evaluating", [*words, "--prepared", "../data/prepared"])
     if answer.returncode:
         raise ChurnError(answer.stderr.strip() or "The scores could not be evaluated.")
     found: dict[str, Any] = json.loads(answer.stdout.splitlines()[-1])

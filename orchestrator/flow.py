@@ -285,8 +285,7 @@ def _run_stages(run: Run, events: Emitter, cold_kernels: bool) -> State[Any]:
 
 def _announce(run: Run, events: Emitter, cold_kernels: bool) -> None:
     """Let the kernels warm up, and tell that a run has started."""
-    if expected := run.expected:
-        kernels.warm_up(expected, cold=cold_kernels, withheld=run.plan.withheld)
+    kernels.warm_up(run.expected, cold=cold_kernels, withheld=run.plan.withheld)
     run.record.prefect.flow_run_id = str(flow_run.id)
     get_run_logger().info("Run %s: %s", run.record.run_id, run.plan.params.name)
     live.current().run_started(run.record, run.plan.params.name, runs.estimate(run))

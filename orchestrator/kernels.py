@@ -46,12 +46,14 @@ _withheld: dict[Path, frozenset[str]] = {}
 def warm_up(
     notebooks: Sequence[Path], *, cold: bool = False, withheld: Mapping[Path, frozenset[str]] | None = None
 ) -> None:
-    """Start the first notebook's kernel, and what the kernels of the others will be forked from. Does not wait.
+    """Start the first notebook's kernel, if any, and what the others' will be forked from. Does not wait.
 
     `withheld` names the environment variables that the kernel of a notebook is not given. With `cold`, and where the
     platform cannot fork, all kernels are ordinary processes.
     """
     _withheld.update(withheld or {})
+    if not notebooks:
+        return
     if not (_servers or cold) and can_fork(AsyncKernelManager(kernel_name=KERNEL_NAME).kernel_spec):
         _servers.append(ForkServer(notebooks, _environment(frozenset().union(*_withheld.values()))))
     start_ahead(notebooks[0])

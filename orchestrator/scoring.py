@@ -1,7 +1,4 @@
-"""What the commands that use a model share: the model as it was fetched, where scores go, what is told of them.
-
-MLflow and pandas take seconds to import: what needs them is a program of its own, beside the notebooks.
-"""
+"""What the commands that use a model share: the model as it was fetched, and where scores go."""
 
 from __future__ import annotations
 
@@ -20,6 +17,7 @@ from orchestrator.errors import ChurnError, UsageError
 from orchestrator.mlflow_store import STAGE, database_file
 from orchestrator.paths import Project
 from orchestrator.preflight import declared_parameters
+from orchestrator.programs import run_program
 from orchestrator.stages import SCORED_MODEL, find_stage
 
 # Parameters of model building -> options of `notebooks/fetching.py`.
@@ -84,7 +82,7 @@ def fetch_model(project: Project, params_file: Path, model: str) -> Fetched:
     """
     where = _find_registry(project, _read(params_file))
     words = [word for name in _REGISTRY for word in (f"--{_REGISTRY[name]}", where[name])]
-    answer = _call(project, "fetching", *words, "--model", model, "--into", f"../{SCORED_MODEL}")
+    answer = run_program(project, "fetching", [*words, "--model", model, "--into", f"../{SCORED_MODEL}"])
     if answer.returncode == 2:
         raise UsageError(answer.stderr.strip())
     if answer.returncode:
@@ -131,12 +129,6 @@ def _find_registry(project: Project, params: Params) -> Mapping[str, str]:
     if len(found) < len(_REGISTRY) or (database and not database.is_file()):
         raise UsageError("No model is registered yet: train one with `churn run`.")
     return found
-
-
-def _call(project: Project, module: str, *words: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", module, *words]
-    environment = os.environ | {"PYTHONUTF8": "1", "MLFLOW_DISABLE_TELEMETRY": "true"}
-    return subprocess.run(command, cwd=project.notebooks, env=environment, capture_output=True, text=True, check=False)
 
 
 def serve(project: Project, params_file: Path, fetched: Fetched, port: int) -> int:

@@ -53,6 +53,24 @@ def copy_project(target: Path) -> Path:
     return target
 
 
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """MLflow's database as it is made first, which takes a second or two; tests copy it."""
+    import tracking  # takes seconds
+
+    folder = tmp_path_factory.mktemp("template")
+    tracking.connect(f"sqlite:///{folder.as_posix()}/mlflow.db", folder, "another")
+    return folder / "mlflow.db"
+
+
+@pytest.fixture
+def outputs(tmp_path: Path, empty_database: Path) -> Path:
+    """A folder with an empty MLflow database."""
+    (tmp_path / "outputs").mkdir()
+    shutil.copy(empty_database, tmp_path / "outputs" / "mlflow.db")
+    return tmp_path / "outputs"
+
+
 @pytest.fixture
 def project_copy(tmp_path: Path) -> Path:
     """A copy of the whole project, without data and outputs."""
@@ -166,8 +184,17 @@ def read_run(root: Path) -> RunRecord:
 
 def run_flow(root: Path, *options: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     """Run `python orchestrator/flow.py` in a copy of the project."""
+    return _run_python(root, "orchestrator/flow.py", *options, env=env)
+
+
+def churn(root: Path, *words: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    """Run the command `churn` in a copy of the project."""
+    return _run_python(root, "-m", "orchestrator", *words, env=env)
+
+
+def _run_python(root: Path, *words: str, env: dict[str, str] | None) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "orchestrator/flow.py", *options],
+        [sys.executable, *words],
         cwd=root,
         env=os.environ | {"PYTHONPATH": str(root)} | (env or {}),
         capture_output=True,

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -93,16 +91,3 @@ def execute(project: Project) -> RunRecord:
         kernels.end_all()
         del os.environ["CUSTOMERS_FOLDER"]
     return run.record
-
-
-def churn(root: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    """Run the command line in a copy of the project."""
-    return subprocess.run(
-        [sys.executable, "-m", "orchestrator", *words],
-        cwd=root,
-        env=os.environ | {"PYTHONPATH": str(root)},
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )

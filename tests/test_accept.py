@@ -12,8 +12,8 @@ from pathlib import Path
 import nbformat
 import pytest
 from companies import make_company
-from conftest import ROOT
-from past_runs import BODIES, churn, execute, make_project
+from conftest import ROOT, churn
+from past_runs import BODIES, execute, make_project
 
 from accepted import OFFER_TYPE, read_schema
 from orchestrator import kernels

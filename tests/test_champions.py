@@ -82,14 +82,6 @@ class Company:
 _KINDS = ("number", "category")
 
 
-@pytest.fixture(scope="module")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """MLflow's database as it is made first, which takes a second or two."""
-    folder = tmp_path_factory.mktemp("template")
-    tracking.connect(f"sqlite:///{folder.as_posix()}/mlflow.db", folder, "another")
-    return folder / "mlflow.db"
-
-
 @pytest.fixture
 def company(tmp_path: Path, empty_database: Path) -> Company:
     """A company without a model."""

@@ -9,8 +9,9 @@ import nbformat
 import numpy as np
 import pytest
 from browser import find_faults, from_elsewhere, opened, watch
+from conftest import churn
 from nbformat.v4 import new_code_cell, new_markdown_cell
-from past_runs import churn, execute, make_project
+from past_runs import execute, make_project
 
 from orchestrator.compare.code import Archive, compare_code, compare_environment
 from orchestrator.compare.data import compare_profiles, compare_rules, measure_shift

@@ -11,9 +11,8 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from conftest import copy_project, read_run, run_flow
+from conftest import churn, copy_project, read_run, run_flow
 from nbclient import NotebookClient
-from past_runs import churn
 from servers import POSTGRES_PASSWORD, serving_company
 
 from orchestrator.contents import measure_all

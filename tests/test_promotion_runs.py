@@ -3,29 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from conftest import read_run, run_flow
+from conftest import churn, read_run, run_flow
 
 QUICK = ("--set", "model_building.cv_repeats=1", "--set", "model_building.cv_folds=3")
 WORSE = (*QUICK, "--set", "model_building.max_training_rows=2000")
-
-
-def churn(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run the command `churn` in a copy of the project."""
-    return subprocess.run(
-        [sys.executable, "-m", "orchestrator", *arguments],
-        cwd=root,
-        env=os.environ | {"PYTHONPATH": str(root)},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
 
 
 def champion(root: Path) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -72,22 +71,6 @@ def train_and_register(folder: Path, kind: str = "logistic_regression") -> str:
 def load(alias: str) -> Any:
     """Load the model behind an alias as scoring does."""
     return registry.load_version(mlflow.MlflowClient().get_model_version_by_alias("churn", alias))
-
-
-@pytest.fixture(scope="module")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """MLflow's database as it is made first, which takes a second or two."""
-    folder = tmp_path_factory.mktemp("template")
-    tracking.connect(f"sqlite:///{folder.as_posix()}/mlflow.db", folder, "another")
-    return folder / "mlflow.db"
-
-
-@pytest.fixture
-def outputs(tmp_path: Path, empty_database: Path) -> Path:
-    """A folder with an empty database."""
-    (tmp_path / "outputs").mkdir()
-    shutil.copy(empty_database, tmp_path / "outputs" / "mlflow.db")
-    return tmp_path / "outputs"
 
 
 @pytest.fixture(scope="module")

@@ -10,8 +10,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from conftest import churn
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
-from past_runs import BODIES, churn, execute, make_project
+from past_runs import BODIES, execute, make_project
 from test_verify import spoil
 
 from orchestrator.cache import find_object

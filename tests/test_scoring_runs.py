@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 import pandas as pd
 import pytest
-from conftest import copy_project, free_port, run_flow, wait_until
+from conftest import churn, copy_project, free_port, run_flow, wait_until
 from ruamel.yaml import YAML
 
 from orchestrator.paths import Project
@@ -39,19 +39,6 @@ def write_facts(file: Path, facts: Any) -> None:
     """Write a params file."""
     with file.open("w", encoding="utf-8") as out:
         YAML().dump(facts, out)
-
-
-def churn(root: Path, *words: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    """Run the command line in a copy of the project."""
-    return subprocess.run(
-        [sys.executable, "-m", "orchestrator", *words],
-        cwd=root,
-        env=os.environ | {"PYTHONPATH": str(root)} | (env or {}),
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
 
 
 def latest(root: Path) -> RunRecord:

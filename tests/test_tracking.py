@@ -46,22 +46,6 @@ def start(folder: Path, code: str = CONNECT) -> subprocess.Popen[str]:
     )
 
 
-@pytest.fixture(scope="module")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """MLflow's database as it is made first, which takes a second or two."""
-    folder = tmp_path_factory.mktemp("template")
-    tracking.connect(f"sqlite:///{folder.as_posix()}/mlflow.db", folder, "another")
-    return folder / "mlflow.db"
-
-
-@pytest.fixture
-def outputs(tmp_path: Path, empty_database: Path) -> Path:
-    """A folder with an empty database."""
-    (tmp_path / "outputs").mkdir()
-    shutil.copy(empty_database, tmp_path / "outputs" / "mlflow.db")
-    return tmp_path / "outputs"
-
-
 def test_first_start_makes_a_whole_database(tmp_path: Path) -> None:
     """In a folder with a difficult name the database is sound, and artifacts get an address inside that folder."""
     folder = tmp_path / "Daten für 100%20 Kunden #1"

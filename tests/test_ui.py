@@ -11,8 +11,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from conftest import read_run, run_flow, wait_until
-from past_runs import churn
+from conftest import churn, read_run, run_flow, wait_until
 
 pytestmark = pytest.mark.e2e
 

@@ -11,7 +11,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from past_runs import PARAMS, churn, make_project
+from conftest import churn
+from past_runs import PARAMS, make_project
 
 from notebooks import dataset_versions
 from orchestrator.cache import find_object, list_files

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import signal
 import sys
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ from ruamel.yaml.error import YAMLError
 import notebooks.telemetry  # noqa: F401  (before the packages that read its settings)
 from orchestrator.errors import ChurnError, UsageError
 from orchestrator.paths import PROJECT
+from orchestrator.programs import run_program
 
 app = typer.Typer(
     name="churn",
@@ -56,6 +58,34 @@ def parse_settings(settings: Sequence[str]) -> dict[str, dict[str, Any]]:
         except (YAMLError, ValueError):
             raise UsageError(f"--set {target}=…: the value is not YAML.") from None
     return chosen
+
+
+def read_day(text: str) -> datetime.date:
+    """Return the day that `--as-of` names.
+
+    Raises:
+        UsageError: it names none.
+    """
+    try:
+        return datetime.date.fromisoformat(text)
+    except ValueError:
+        raise UsageError(f"--as-of {text}: expected a day, such as 2024-03-01.") from None
+
+
+def ask_program(module: str, words: Sequence[str], **options: Any) -> str | None:
+    """Run a program beside the notebooks, which tells its errors itself, and return what it answers.
+
+    Raises:
+        typer.Exit: it failed, with its own code, or was interrupted, with 130.
+    """
+    try:
+        ended = run_program(PROJECT, module, words, stderr=None, **options)
+    except KeyboardInterrupt:
+        complain("Interrupted.")
+        raise typer.Exit(130) from None
+    if ended.returncode:
+        raise typer.Exit(ended.returncode if ended.returncode > 0 else 1)
+    return ended.stdout
 
 
 def recover_killed() -> None:

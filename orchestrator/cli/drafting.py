@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import datetime
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from orchestrator.cli.app import app, complain
-from orchestrator.errors import UsageError
+from orchestrator.cli.app import app, ask_program, read_day
 from orchestrator.paths import PROJECT
 
 _PARAMS_CHECK = "params file"
@@ -54,16 +50,9 @@ def init(
     options = [f"--out={written}", f"--folder={Path.cwd()}", *(["--force"] if force else [])]
     options += [f"--label={label}"] if label else []
     options += [f"--id={customer_id}"] if customer_id else []
-    options += [f"--as-of={_read_day(as_of)}"] if as_of else []
+    options += [f"--as-of={read_day(as_of)}"] if as_of else []
     named = [text if _is_address(text) else str(_locate(Path(text))) for text in what]
-    command = [sys.executable, "-m", "draft", *options, "--", *named]
-    try:
-        ended = subprocess.run(command, cwd=PROJECT.notebooks, env=os.environ | {"PYTHONUTF8": "1"}, check=False)
-    except KeyboardInterrupt:
-        complain("Interrupted.")
-        raise typer.Exit(130) from None
-    if ended.returncode:
-        raise typer.Exit(ended.returncode if ended.returncode > 0 else 1)
+    ask_program("draft", [*options, "--", *named], stdout=None)
     _check(written)
 
 
@@ -75,13 +64,6 @@ def _check(file: Path) -> None:
     for problem in (problem for check in checks for problem in check.problems):
         if "environment variable" not in problem:
             typer.echo(f"Before a run: {problem}")
-
-
-def _read_day(text: str) -> datetime.date:
-    try:
-        return datetime.date.fromisoformat(text)
-    except ValueError:
-        raise UsageError(f"--as-of {text}: expected a day, such as 2024-03-01.") from None
 
 
 def _is_address(text: str) -> bool:

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import getpass
 import json
-import os
-import subprocess
-import sys
 from typing import Annotated, Any
 
 import typer
 
-from orchestrator.cli.app import app, complain
+from orchestrator.cli.app import app, ask_program
 from orchestrator.errors import UsageError
 from orchestrator.lineage import find_parameters
 from orchestrator.lock import hold_checkout
@@ -88,23 +85,8 @@ def _ask(what: str, *options: str) -> str:
     if database is not None and not (database.is_file() and database.stat().st_size):
         raise UsageError(f"There is no registered model yet, nor {PROJECT.relative(database)}: run the pipeline first.")
     options = (*(f"--{name.replace('_', '-')}={value}" for name, value in given.items()), *options)
-    settings = {"PYTHONUTF8": "1", "MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
-    command = [sys.executable, "-m", "champions", what, *options]
-    try:
-        ended = subprocess.run(
-            command,
-            cwd=PROJECT.notebooks,
-            env=os.environ | settings,
-            stdout=subprocess.PIPE,
-            encoding="utf-8",
-            check=False,
-        )
-    except KeyboardInterrupt:
-        complain("Interrupted.")
-        raise typer.Exit(130) from None
-    if ended.returncode:
-        raise typer.Exit(ended.returncode if ended.returncode > 0 else 1)
-    return ended.stdout.strip()
+    settings = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
+    return (ask_program("champions", [what, *options], settings=settings) or "").strip()
 
 
 def _find_settings() -> dict[str, str]:

@@ -20,14 +20,13 @@ from orchestrator.cli.app import (
     parse_settings,
     recover_killed,
 )
+from orchestrator.cli.executing import ensure_prefect, execute, tell_reports
 from orchestrator.decisions import Decision, list_expected, list_watched, make_demand, predict
 from orchestrator.errors import ChurnError, RestoreError, UsageError
-from orchestrator.loading import loading
 from orchestrator.lock import ensure_free, hold_checkout
 from orchestrator.paths import PROJECT
 from orchestrator.preflight import make_plan
-from orchestrator.record import read_record
-from orchestrator.server import ensure_server, start_temporary_server, use_running_server
+from orchestrator.server import ensure_server
 from orchestrator.site.outcome import say_kept, say_promotion
 
 
@@ -70,36 +69,15 @@ def run(
     demand = make_demand(forced, start, only, refresh=not no_refresh)
     ensure_prefect()  # it takes longest to come up; that there is nothing to do, `unchanged` has mostly told before
     plan = make_plan(PROJECT, params, chosen, start, only, until)
-    expected = list_expected(plan, decisions := predict(plan, demand))
-    if not expected:
+    decisions = predict(plan, demand)
+    if not list_expected(plan, decisions):
         if _finish_without_run(decisions):
             _remember(params, settings, refresh=not no_refresh)
             return
-        expected = list_expected(plan, predict(plan, demand))  # a copy in DVC's cache was corrupt
-    from orchestrator import kernels
-
-    kernels.warm_up(expected, cold=cold_kernels, withheld=plan.withheld)  # while Prefect is imported
-    with loading():
-        from orchestrator.flow import run_churn
-        from orchestrator.live import list_ends
-
-    try:
-        state = run_churn(
-            *(str(params), chosen, start, only, until, cold_kernels, forced, not no_refresh),
-            quiet=quiet,
-            verbose=verbose,
-        )
-    except Exception:
-        raise
-    except BaseException:  # Ctrl-C, or what Prefect makes of SIGTERM
-        complain("Interrupted.")
-        sys.exit(130)
-    record = read_record(PROJECT, "latest")
-    typer.echo("\n".join(list_ends(record)))
-    if not state.is_completed():
-        error = state.result(raise_on_failure=False)
-        raise error if isinstance(error, ChurnError) else ChurnError(state.message or "The run did not complete.")
-    typer.echo(f"{state.message}. Reports: {PROJECT.runs / record.run_id / 'index.html'}")
+        decisions = predict(plan, demand)  # a copy in DVC's cache was corrupt
+    arguments = (str(params), chosen, start, only, until, cold_kernels, forced, not no_refresh)
+    record = execute(plan, decisions, arguments, cold=cold_kernels, quiet=quiet, verbose=verbose)
+    tell_reports(record)
     _remember(params, settings, refresh=not no_refresh)
     if strict and (kept := say_kept(record)):
         complain(kept)
@@ -122,15 +100,6 @@ def _remember(params: Path, settings: Sequence[str], *, refresh: bool) -> None:
         options = [] if params == DEFAULT_PARAMS else ["--params", str(params)]
         options += [word for text in settings for word in ("--set", text)] + ([] if refresh else ["--no-refresh"])
         unchanged.remember(PROJECT.root, options, watched, state, _describe_nothing(decisions))
-
-
-def ensure_prefect() -> None:
-    """Let Prefect's server come up, unless one runs, which ends with this process."""
-    from orchestrator.leftovers import guard_this_process
-
-    guard_this_process()
-    if not use_running_server():
-        start_temporary_server()
 
 
 def _finish_without_run(decisions: Sequence[Decision]) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import json
 import sys
 from pathlib import Path
@@ -16,16 +15,18 @@ from orchestrator.cli.app import (
     ParamsOption,
     SettingsOption,
     app,
-    complain,
     parse_settings,
+    read_day,
     recover_killed,
 )
-from orchestrator.errors import ChurnError, UsageError
-from orchestrator.loading import loading
+from orchestrator.cli.executing import ensure_prefect, execute, tell_reports
+from orchestrator.decisions import make_demand, predict
+from orchestrator.errors import UsageError
 from orchestrator.lock import ensure_free, hold_checkout
 from orchestrator.paths import PROJECT
 from orchestrator.preflight import make_plan
 from orchestrator.record import read_record
+from orchestrator.site.outcome import say_scores
 from orchestrator.stages import make_scoring
 
 _PANEL = "Use a model"
@@ -77,7 +78,7 @@ def score(
     chosen = parse_settings(settings)
     chosen["scoring"] = {**chosen.get("scoring", {}), **given}
     if as_of:
-        chosen.setdefault("transformation", {})["scoring_day"] = _read_day(as_of)
+        chosen.setdefault("transformation", {})["scoring_day"] = read_day(as_of).isoformat()
     with hold_checkout(PROJECT):
         recover_killed()
         fetched = scoring.fetch_model(PROJECT, params, model)
@@ -85,44 +86,17 @@ def score(
         scoring.refuse_other_data(fetched, params)
     chosen["scoring"] |= {"model": fetched.model, "model_sha256": fetched.sha256}
     pipeline = make_scoring(target.out, to_database=target.is_database)
-    make_plan(PROJECT, params, chosen, pipeline=pipeline)  # what is wrong is told before Prefect is loaded
+    plan = make_plan(PROJECT, params, chosen, pipeline=pipeline)  # what is wrong is told before Prefect is loaded
     typer.echo(f"Model {fetched.model}{f', from run {fetched.run_id}' if fetched.run_id else ''}")
     # What a database holds by now nobody knows, so it is written to again.
     forced = ["all"] if force else ["scoring"] if target.is_database else []
+    decisions = predict(plan, make_demand(forced, None, None, refresh=not no_refresh))
     arguments = (str(params), chosen, target.out, target.is_database, False, forced, not no_refresh)
-    _run(pipeline, arguments, quiet, verbose)
-
-
-def _run(pipeline: Any, arguments: tuple[Any, ...], quiet: bool, verbose: bool) -> None:
-    from orchestrator.cli.running import ensure_prefect
-
     ensure_prefect()
-    with loading():
-        from orchestrator.flow import run_churn
-        from orchestrator.live import list_ends
-        from orchestrator.site.outcome import say_scores
-    try:
-        state = run_churn(*arguments, quiet=quiet, verbose=verbose, pipeline=pipeline)
-    except Exception:
-        raise
-    except BaseException:  # Ctrl-C, or what Prefect makes of SIGTERM
-        complain("Interrupted.")
-        sys.exit(130)
-    record = read_record(PROJECT, "latest-scoring")
-    typer.echo("\n".join(list_ends(record)))
-    if not state.is_completed():
-        error = state.result(raise_on_failure=False)
-        raise error if isinstance(error, ChurnError) else ChurnError(state.message or "The run did not complete.")
+    record = execute(plan, decisions, arguments, quiet=quiet, verbose=verbose)
     for line in say_scores(record):
         typer.echo(line)
-    typer.echo(f"{state.message}. Reports: {PROJECT.runs / record.run_id / 'index.html'}")
-
-
-def _read_day(text: str) -> str:
-    try:
-        return datetime.date.fromisoformat(text).isoformat()
-    except ValueError:
-        raise UsageError(f"--as-of {text}: expected a day, such as 2024-03-01.") from None
+    tell_reports(record)
 
 
 @app.command("serve-model", rich_help_panel=_PANEL)
