@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -108,22 +108,17 @@ class Table:
         """Count the rows."""
         return len(self.rows)
 
-    def only(self, kept: Bools) -> Table:
-        """Return the table with a part of its rows."""
-        if kept.all():
+    def only(self, kept: Bools | Ints) -> Table:
+        """Return the table with a part of its rows: the marked ones, or those at these positions, in this order."""
+        if kept.dtype == np.bool_ and kept.all():
             return self
         columns = {name: replace(values, codes=values.codes[kept]) for name, values in self.columns.items()}
         return Table(columns, self.rows[kept])
 
-    def frame(self) -> pd.DataFrame:
-        """Return all rows, typed; their index is that of the raw table."""
-        columns = {name: values.of_rows() for name, values in self.columns.items()}
+    def frame(self, names: Iterable[str] | None = None) -> pd.DataFrame:
+        """Return all rows, typed, of all columns or of these; their index is that of the raw table."""
+        columns = {name: self[name].of_rows() for name in (self if names is None else names)}
         return pd.DataFrame(columns).set_axis(pd.Index(self.rows))
-
-    def number_frame(self) -> pd.DataFrame:
-        """Return the number of each value (see `Values.numbers`): equal rows of `frame` are equal, and cost less."""
-        columns = {name: values.numbers for name, values in self.columns.items()}
-        return pd.DataFrame(columns, index=pd.Index(self.rows), copy=False)
 
 
 def take(values: Series, places: Ints) -> Series:

@@ -21,6 +21,7 @@ from typing import Any, Literal
 import pandas as pd
 import typeguard
 
+import stagekit
 from feature_names import find_unfit_names, fit_names
 
 __all__ = [
@@ -135,7 +136,7 @@ def write_repository(
     for view in views:
         columns = [customer_id, *(feature.name for feature in features if feature.view == view)]
         rows = customers[columns].assign(**{TIMESTAMP: as_utc(moments)})
-        rows.to_parquet(_source_file(folder, view), index=False, compression="zstd")
+        stagekit.write_table(rows, folder / OFFLINE, view)
     (folder / "feature_store.yaml").write_text(_SETTINGS, encoding="utf-8", newline="\n")
     (folder / "definitions.py").write_text(_define(views, features, customer_id), encoding="utf-8", newline="\n")
     return views
@@ -268,7 +269,3 @@ def _define_view(view: str, features: Sequence[Feature]) -> str:
     ],
 )
 """
-
-
-def _source_file(folder: Path, view: str) -> Path:
-    return folder / OFFLINE / f"{view}.parquet"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,12 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+import encoded
 import stagekit
+from encoded import Table
 from params import Column, ColumnLabel, ParameterError, Params, Source
 from params.merged import name_in_merge
+from parsing import as_arrow
 
 _EXAMPLES = 3
 _MONTH = r"^(\d{4})[-/.]?(0[1-9]|1[0-2])$"  # 2024-03, 202403
@@ -33,17 +37,17 @@ def complete_facts(facts: Mapping[str, Column], params: Params) -> dict[str, Col
     return found
 
 
-def parse_table(frame: pd.DataFrame, facts: Mapping[str, Column], params: Params) -> pd.DataFrame:
-    """Give each column of a validated table its type; the rows keep their index.
+def encode_table(frame: pd.DataFrame, facts: Mapping[str, Column], params: Params) -> Table:
+    """Encode a validated table, the days of its snapshots included (`encoded.encode_table`).
 
     Raises:
         ParameterError: a text is no day, in the column that holds the day of the snapshot.
     """
-    typed = stagekit.parse_table(frame, facts)
-    day = params.as_of_column
-    if day is not None and day in typed:
-        typed[day] = read_days(frame[day], facts[day])
-    return typed
+    table, day = encoded.encode_table(frame, facts), params.as_of_column
+    if day is None or day not in table:
+        return table
+    days = read_days(table[day].received, facts[day])
+    return replace(table, columns={**table.columns, day: replace(table[day], typed=days)})
 
 
 def read_days(texts: pd.Series[Any], column: Column) -> pd.Series[Any]:
@@ -66,36 +70,31 @@ def read_days(texts: pd.Series[Any], column: Column) -> pd.Series[Any]:
     return cleaned.map(pd.Series(days.to_numpy(), index=distinct)).astype("datetime64[us]")
 
 
-def count_changes(raw: pd.DataFrame, typed: pd.DataFrame, columns: Mapping[str, Column]) -> pd.DataFrame:
-    """Count what cleaning did to each column of a table: one row a column, one count each kind of change.
+def count_changes(table: Table) -> pd.DataFrame:
+    """Count what cleaning did to each column of an encoded table: one row a column, one count each kind of change.
 
     Returns:
         `spaces stripped`, `other spellings`, `blank` and `none texts` made missing, `unreadable` made missing.
     """
     lines = {}
-    for name, column in columns.items():
-        texts = raw[name].astype("str")
-        stripped = texts.str.strip()
+    for name in table:
+        values = table[name]
+        stripped = values.received.str.strip()
         is_blank = stripped.isna() | stripped.eq("")
-        is_none = stripped.replace(column.codes).isin(column.none)
+        is_none = stripped.replace(values.fact.codes).isin(values.fact.none)
         changes = {
-            "spaces stripped": texts.ne(stripped) & ~is_blank,
-            "other spellings": stripped.isin(list(column.codes)),
+            "spaces stripped": values.received.ne(stripped) & ~is_blank,
+            "other spellings": stripped.isin(list(values.fact.codes)),
             "blank": is_blank,
             "none texts": is_none,
-            "unreadable": typed[name].isna() & ~is_blank & ~is_none,
+            "unreadable": values.typed.isna() & ~is_blank & ~is_none,
         }
-        lines[name] = {change: int(rows.sum()) for change, rows in changes.items()}
+        lines[name] = {change: values.count(which.to_numpy(dtype=bool)) for change, which in changes.items()}
     return pd.DataFrame.from_dict(lines, orient="index")
 
 
 def left_join(
-    customers: pd.DataFrame,
-    table: str,
-    frame: pd.DataFrame,
-    columns: Mapping[str, Column],
-    source: Source,
-    keys: Sequence[str],
+    customers: pd.DataFrame, name: str, table: Table, source: Source, keys: Sequence[str]
 ) -> tuple[pd.DataFrame, pd.Series[bool], dict[str, Any]]:
     """Add a table with at most one row for the same keys; every row of the customers stays, and none is added.
 
@@ -106,23 +105,22 @@ def left_join(
 
     Raises:
         ParameterError: `absent` or `present` name a column that does not fit.
-        pandas.errors.MergeError: two rows have the same keys.
+        pandas.errors.MergeError: two rows have the same keys, which are a customer's.
     """
-    place = find_rows(customers, frame, keys)
-    has_row = pd.Series(place >= 0, index=customers.index)
-    names = {name: name_in_merge(name, table, customers.columns) for name in frame.columns if name not in keys}
-    added = {new: _take(frame[name], place, customers.index) for name, new in names.items()}
-    described = {name: column for name, column in columns.items() if name not in keys}
-    for name, value in read_absent(table, described, source.absent).items():
-        added[names[name]] = added[names[name]].where(has_row, value)
+    place = find_rows(customers, table.frame(keys), keys)
+    has_row = pd.Series(place >= 0)
+    added = {column: table[column].of_rows(place) for column in table if column not in keys}
+    described = {column: table[column].fact for column in added}
+    for column, value in read_absent(name, described, source.absent).items():
+        added[column] = added[column].where(has_row, value)
+    added = {name_in_merge(column, name, customers.columns): values for column, values in added.items()}
     if source.present is not None:
         if source.present in {*customers.columns, *added}:
-            raise ParameterError(f"{table}.present: there is a column {source.present!r} already; choose another name.")
+            raise ParameterError(f"{name}.present: there is a column {source.present!r} already; choose another name.")
         added = {source.present: has_row.map({True: "Yes", False: "No"}).astype("str")} | added
-    joined = pd.concat([customers, pd.DataFrame(added, index=customers.index)], axis=1)
-    is_used = np.zeros(len(frame), dtype=np.bool_)
-    is_used[place[place >= 0]] = True
-    return joined, has_row, _describe_join(table, len(frame), int(is_used.sum()), has_row)
+    joined = pd.concat([customers, pd.DataFrame(added, index=has_row.index).set_axis(customers.index)], axis=1)
+    used = int(np.count_nonzero(np.bincount(place[place >= 0])))
+    return joined, has_row.set_axis(customers.index), _describe_join(name, len(table), used, has_row)
 
 
 def find_rows(customers: pd.DataFrame, frame: pd.DataFrame, keys: Sequence[str]) -> npt.NDArray[np.intp]:
@@ -131,31 +129,38 @@ def find_rows(customers: pd.DataFrame, frame: pd.DataFrame, keys: Sequence[str])
     A missing key matches none, not even a missing one.
 
     Raises:
-        pandas.errors.MergeError: two rows have the same keys.
+        pandas.errors.MergeError: two rows have the same keys, which are a customer's.
     """
+    wanted, known = _number_keys(customers, frame, keys)
+    place = np.asarray(_find_each(wanted, known), dtype=np.intp)
+    is_used = np.zeros(len(frame), dtype=np.bool_)
+    is_used[place[place >= 0]] = True
+    unused = known.filter(pa.array(~is_used)).drop_null()  # few, and asked about quickly: most rows are a customer's
+    if repeated := pc.sum(pc.is_in(wanted, value_set=unused)).as_py():
+        raise pd.errors.MergeError(f"{repeated:,} customers have several rows of the same {' and '.join(keys)}.")
+    return place
+
+
+def _number_keys(customers: pd.DataFrame, frame: pd.DataFrame, keys: Sequence[str]) -> tuple[pa.Array, pa.Array]:
+    """Return of each row of two tables one value that stands for its keys, null where a key is missing.
+
+    Of a single key it is the key itself.
+    """
+    if len(keys) == 1:
+        return as_arrow(customers[keys[0]]), as_arrow(frame[keys[0]])
     wanted, known = np.zeros(len(customers), np.int64), np.zeros(len(frame), np.int64)
     for key in keys:
         values = pc.unique(pa.array(frame[key])).drop_null()
         place, own = _find_each(customers[key], values), _find_each(frame[key], values)
         wanted = np.where((wanted < 0) | (place < 0), -1, wanted * len(values) + place)
         known = np.where((known < 0) | (own < 0), -1, known * len(values) + own)
-    rows = np.flatnonzero(known >= 0)
-    if repeated := len(rows) - len(pd.unique(known[rows])):
-        raise pd.errors.MergeError(f"{repeated:,} rows repeat the same {' and '.join(keys)}.")
-    place = _find_each(wanted, pa.array(known[rows]))
-    found: npt.NDArray[np.intp] = np.where(place < 0, -1, np.append(rows, -1)[place])
-    return found
+    return pa.array(wanted, mask=wanted < 0), pa.array(known, mask=known < 0)
 
 
 def _find_each(values: Any, known: pa.Array) -> npt.NDArray[np.int64]:
     """Return the position of each value among the known ones, -1 where it is not; faster than pandas on texts."""
     place = pc.index_in(pa.array(values), value_set=known, skip_nulls=True).fill_null(-1)
     return np.asarray(place, dtype=np.int64)
-
-
-def _take(values: pd.Series[Any], place: npt.NDArray[np.intp], index: pd.Index) -> pd.Series[Any]:
-    array = values.to_numpy() if isinstance(values.dtype, np.dtype) else values.array
-    return pd.Series(pd.api.extensions.take(array, place, allow_fill=True), index=index)
 
 
 def _describe_join(table: str, rows: int, used: int, has_row: pd.Series[bool]) -> dict[str, Any]:

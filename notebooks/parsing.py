@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -56,11 +55,6 @@ def parse_column(texts: pd.Series[Any], column: Column) -> pd.Series[Any]:
         dates = read_dates(as_arrow(cleaned), column.format)
         return pd.Series(dates, index=texts.index, name=texts.name)
     return cleaned
-
-
-def parse_table(frame: pd.DataFrame, columns: Mapping[str, Column]) -> pd.DataFrame:
-    """Give each column of a raw table its type; the rows keep their index."""
-    return pd.DataFrame({name: parse_column(frame[name], columns[name]) for name in frame.columns}, index=frame.index)
 
 
 def as_arrow(texts: pd.Series[Any]) -> pa.Array:

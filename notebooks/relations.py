@@ -89,12 +89,17 @@ def find_reversed_dates(tables: Tables, customers: Customers, label: EndDateLabe
     return name, np.flatnonzero(end.to_numpy() < begin.to_numpy())
 
 
-def find_duplicates(table: Table, keys: Sequence[str] | None) -> Series:
+def find_duplicates(table: Table, keys: Sequence[str] | None, owners: Mapping[str, Ints] | None = None) -> Series:
     """Name the rows that a later row with the same keys replaces (`stagekit.find_duplicates`), by their index.
 
-    Without keys, of a table with many rows a customer, only those that repeat another row in every column.
+    Without keys, of a table with many rows a customer, only those that repeat another row in every column. `owners` are
+    the numbers of the customers, by the name of the id's column, where they are known (`Customers.of`).
     """
-    return stagekit.find_duplicates(table.number_frame(), list(keys or table))
+    known, named = owners or {}, list(keys or table)
+    numbers = {name: known[name] if name in known else table[name].numbers for name in named}  # cheaper than values
+    repeated = np.flatnonzero(pd.DataFrame(numbers, copy=False).duplicated(keep=False))
+    every = {name: (numbers[name] if name in numbers else table[name].numbers)[repeated] for name in table}
+    return stagekit.find_duplicates(pd.DataFrame(every, index=pd.Index(table.rows[repeated])), named)
 
 
 def list_dates(tables: Tables, day: pd.Timestamp | None) -> pd.DataFrame:

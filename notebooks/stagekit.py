@@ -24,7 +24,7 @@ from IPython.display import display
 from dataset_folders import find_dataset, new_dataset
 from inference import complete_columns
 from params import Column, ParameterError, Params, Source, expand, load_params, suggest
-from parsing import as_arrow, clean_text, parse_column, parse_table
+from parsing import as_arrow, clean_text, parse_column
 
 __all__ = [
     "SUMMARY_TYPE",
@@ -41,7 +41,6 @@ __all__ = [
     "match_keys",
     "new_dataset",
     "parse_column",
-    "parse_table",
     "read_table",
     "rename_key",
     "suggest",
@@ -82,13 +81,15 @@ def read_table(folder: str | os.PathLike[str], name: str, columns: list[str] | N
     path = find_dataset(folder) / f"{name}.parquet"
     if not path.exists():
         raise FileNotFoundError(f"No table at {path.resolve()}: run the stage that writes {Path(folder).name!r} first.")
-    return pd.read_parquet(path, columns=columns)
+    frame: pd.DataFrame = pq.read_table(path, columns=columns).combine_chunks().to_pandas()  # chunks are slow to select
+    return frame
 
 
 def write_table(frame: pd.DataFrame, folder: str | os.PathLike[str], name: str) -> Path:
     """Write a table into a dataset that is being made, without its index; equal frames give equal bytes."""
     path = Path(folder) / f"{name}.parquet"
-    frame.to_parquet(path, index=False, compression="zstd")
+    # Whole tables are read, so nothing would use the smallest and largest values, which take a third of the time.
+    frame.to_parquet(path, index=False, compression="zstd", write_statistics=False)
     return path
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 import stagekit
 from encoded import encode_table
 from params import Column
-from relations import find_duplicates
+from relations import Customers, find_duplicates
 
 FACTS = {
     "id": Column(type="id"),
@@ -32,11 +32,16 @@ def as_frame(rows: list[dict[str, str | None]]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(FACTS)).astype("str")
 
 
+def type_each(raw: pd.DataFrame) -> pd.DataFrame:
+    """Return a raw table with each row parsed by itself."""
+    return pd.DataFrame({name: stagekit.parse_column(raw[name], FACTS[name]) for name in raw}, index=raw.index)
+
+
 @given(ROWS)
 def test_typed_rows_and_counts_are_those_of_parsing_each_row(rows: list[dict[str, str | None]]) -> None:
     """The typed table, missing values, and how many rows have each value."""
     raw = as_frame(rows)
-    typed, table = stagekit.parse_table(raw, FACTS), encode_table(raw, FACTS)
+    typed, table = type_each(raw), encode_table(raw, FACTS)
     pd.testing.assert_frame_equal(table.frame(), typed, check_names=False)
     for name, column in typed.items():
         values = table[str(name)]
@@ -49,12 +54,14 @@ def test_a_part_of_the_rows(rows: list[dict[str, str | None]], data: st.DataObje
     """Counts and duplicates of a part are those of the same part of the typed rows, with their own index."""
     raw = as_frame(rows)
     kept = np.array(data.draw(st.lists(st.booleans(), min_size=len(raw), max_size=len(raw))))
-    typed, part = stagekit.parse_table(raw, FACTS)[kept], encode_table(raw, FACTS).only(kept)
+    typed, part = type_each(raw)[kept], encode_table(raw, FACTS).only(kept)
     pd.testing.assert_frame_equal(part.frame(), typed, check_names=False)
     assert all(part[str(name)].distinct == column.nunique() for name, column in typed.items())
     for keys in (["id"], ["id", "day"], list(FACTS)):
         expected = stagekit.find_duplicates(typed, keys)
         assert find_duplicates(part, keys).to_dict() == expected.to_dict()
+        owners = {"id": Customers.of_tables({"one": part}, "id").of["one"]}
+        assert find_duplicates(part, keys, owners).to_dict() == expected.to_dict()
 
 
 def test_a_column_in_which_hardly_a_text_repeats() -> None:

@@ -13,6 +13,7 @@ from conftest import ROOT
 
 import merging
 import stagekit
+from encoded import encode_table
 from params import Column, FileSource, ParameterError, Params, load_params
 from params.merged import describe_columns
 
@@ -93,7 +94,7 @@ def test_each_change_by_cleaning_is_counted() -> None:
         "price": Column(type="number"),
     }
     raw = frame_of(kind=["Yes ", "Y", "Yes"], end=["No", "", "2020-01-01"], price=["x", " ", "1"])
-    changes = merging.count_changes(raw, stagekit.parse_table(raw, facts), facts)
+    changes = merging.count_changes(encode_table(raw, facts))
     assert changes.loc["kind"].tolist() == [1, 1, 0, 0, 0]
     assert changes.loc["end"].tolist() == [0, 0, 1, 1, 0]
     assert changes.loc["price"].tolist() == [0, 0, 1, 0, 1]
@@ -118,10 +119,8 @@ INTERNET = {
 def test_a_left_join_keeps_every_customer_and_adds_none(internet: FileSource) -> None:
     """A customer without a row gets the `absent` values; a blank within a row stays missing; coverage is counted."""
     texts = frame_of(id=["b", "z"], Service=["DSL", "DSL"], Security=[None, "Yes"], Speed=["5", "6"], Used=["1", "2"])
-    table = stagekit.parse_table(texts, INTERNET)
-    joined, has_row, coverage = merging.left_join(
-        frame_of(id=["a", "b"]), "internet", table, INTERNET, internet, ["id"]
-    )
+    table = encode_table(texts, INTERNET)
+    joined, has_row, coverage = merging.left_join(frame_of(id=["a", "b"]), "internet", table, internet, ["id"])
     assert has_row.tolist() == [False, True]
     assert joined.columns.tolist() == ["id", "HasInternet", "Service", "Security", "Speed", "Used"]
     assert joined.iloc[0].tolist()[:5] == ["a", "No", "No", "No internet service", 0.0]
@@ -132,9 +131,9 @@ def test_a_left_join_keeps_every_customer_and_adds_none(internet: FileSource) ->
 
 def test_a_repeated_customer_cannot_multiply_rows(internet: FileSource) -> None:
     """A join with an unresolved duplicate raises instead of adding a row."""
-    table = frame_of(id=["a", "a"], Service=["DSL", "No"], Security=["No", "No"], Speed=["1", "1"], Used=["1", "1"])
+    texts = frame_of(id=["a", "a"], Service=["DSL", "No"], Security=["No", "No"], Speed=["1", "1"], Used=["1", "1"])
     with pytest.raises(pd.errors.MergeError):
-        merging.left_join(frame_of(id=["a"]), "internet", table, INTERNET, internet, ["id"])
+        merging.left_join(frame_of(id=["a"]), "internet", encode_table(texts, INTERNET), internet, ["id"])
 
 
 @pytest.mark.parametrize(
@@ -153,12 +152,10 @@ def test_an_absent_value_that_fits_no_column_is_told(absent: dict[str, str], tol
 
 def test_a_present_column_must_have_a_new_name(internet: FileSource) -> None:
     """`present` never overwrites a column that was received."""
-    table = stagekit.parse_table(
-        frame_of(id=["a"], HasInternet=["x"]), {"id": Column(type="id"), "HasInternet": Column()}
-    )
+    table = encode_table(frame_of(id=["a"], HasInternet=["x"]), {"id": Column(type="id"), "HasInternet": Column()})
     source = FileSource(file="internet.csv", present="HasInternet")
     with pytest.raises(ParameterError, match=r"internet\.present: there is a column 'HasInternet' already"):
-        merging.left_join(frame_of(id=["a"]), "internet", table, {}, source, ["id"])
+        merging.left_join(frame_of(id=["a"]), "internet", table, source, ["id"])
 
 
 def test_two_columns_of_one_name_are_both_kept() -> None:
@@ -168,8 +165,8 @@ def test_two_columns_of_one_name_are_both_kept() -> None:
         "second": {"id": Column(type="id"), "Churn": Column()},
     }
     params = describe_company({"column": "Churn", "positive": "Yes"}, first={}, second={})
-    first, second = frame_of(id=["a"], Churn=["Yes"]), frame_of(id=["a"], Churn=["No"])
-    joined, *_ = merging.left_join(first, "second", second, facts["second"], params.sources["second"], ["id"])
+    first, second = frame_of(id=["a"], Churn=["Yes"]), encode_table(frame_of(id=["a"], Churn=["No"]), facts["second"])
+    joined, *_ = merging.left_join(first, "second", second, params.sources["second"], ["id"])
     described = describe_columns(facts, params)
     assert joined.to_dict("list") == {"id": ["a"], "Churn": ["Yes"], "Churn_second": ["No"]}
     assert list(described) == ["id", "Churn", "Churn_second"]
@@ -204,9 +201,9 @@ def test_the_four_tables_merge_to_the_flat_table(shared_data: Path) -> None:
     customers = pd.DataFrame()
     for source, facts in params.sources.items():
         texts = read_csv(shared_data / "interconnect" / f"{source}.csv")
-        table = stagekit.parse_table(texts, facts.columns)
-        join = (source, table, facts.columns, facts, [params.customer_id])
-        customers = table if customers.empty else merging.left_join(customers, *join)[0]
+        table = encode_table(texts, facts.columns)
+        join = (source, table, facts, [params.customer_id])
+        customers = table.frame() if customers.empty else merging.left_join(customers, *join)[0]
     assert_equals_the_flat_table(customers.sort_values("customerID", ignore_index=True), shared_data)
 
 

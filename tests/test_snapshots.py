@@ -16,6 +16,7 @@ import histories
 import merging
 import snapshots
 import stagekit
+from encoded import encode_table
 from params import AsOfColumn, Column, ParameterError, Params
 
 FACTS: dict[str, Any] = {
@@ -223,12 +224,15 @@ def test_a_left_join_keeps_every_row_exactly_once(
         keys.append("day")
         for frame in (left, right):
             drawn = data.draw(st.lists(st.integers(0, days), min_size=len(frame), max_size=len(frame)))
-            frame["day"] = pd.Timestamp("2024-01-01") + pd.to_timedelta(pd.Series(drawn, dtype="int64"), unit="D")
-    left["x"] = np.arange(len(left), dtype="float64")
-    right["y"] = np.arange(len(right), dtype="float64")
+            frame["day"] = pd.Series([f"2024-01-0{1 + number}" for number in drawn], dtype="str")
+    left["x"] = pd.Series(range(len(left)), dtype="str")
+    right["y"] = pd.Series(range(len(right)), dtype="str")
     right["t"] = pd.Series([f"row {number}" for number in range(len(right))], dtype="str")
-    columns = {name: Column() for name in right}
-    joined, has_row, coverage = merging.left_join(left, "crm", right, columns, params.sources["crm"], keys)
+    types = {"id": "id", "day": "date", "x": "number", "y": "number", "t": "category"}
+    columns = {name: Column.model_validate({"type": kind}) for name, kind in types.items()}
+    left, table = encode_table(left, columns).frame(), encode_table(right, columns)
+    right = table.frame()
+    joined, has_row, coverage = merging.left_join(left, "crm", table, params.sources["crm"], keys)
     assert joined[list(left)].equals(left)
     known = {tuple(row[keys]): row for _, row in right.iterrows() if pd.notna(row["id"])}
     for position, row in left.iterrows():
@@ -247,7 +251,7 @@ def test_answers_are_texts_and_days_dates_whatever_was_inferred() -> None:
     facts = merging.complete_facts(inferred, params)
     assert [column.type for column in facts.values()] == ["category", "date", "number"]
     texts = pd.DataFrame({"churned": ["0", "1"], "month": ["202401", "202402"], "x": ["1", "2"]}, dtype="str")
-    typed = merging.parse_table(texts, facts, params)
+    typed = merging.encode_table(texts, facts, params).frame()
     assert typed["churned"].tolist() == ["0", "1"]
     assert typed["month"].dt.month.tolist() == [1, 2]
     assert stagekit.find_duplicates(typed.assign(id="a"), params.keys_of([*typed, "id"])).empty

@@ -26,6 +26,7 @@ from transforming import (
 )
 
 import stagekit
+from encoded import encode_table
 from params import ParameterError, load_params
 
 
@@ -321,7 +322,7 @@ def prepare(params_file: Path, folder: Path, root: Path) -> dict[str, str]:
         file = folder / Path(str(getattr(source, "file"))).name  # noqa: B009 (a union of kinds of source)
         texts = pd.read_csv(file, dtype="str", keep_default_na=False)
         columns = stagekit.complete_columns(texts, source.columns, params.customer_id)
-        table = stagekit.parse_table(texts, columns)
+        table = encode_table(texts, columns).frame()
         facts |= {
             column: {"table": name, "type": known.type, "description": "", "feature": known.feature}
             for column, known in columns.items()
