@@ -19,7 +19,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 import evaluation
-import profit
+from decision import profit
 from params import ColumnLabel, EndDateLabel, ParameterError, Params
 
 MOST_MISSING_DAYS = 7  # that the data may end before the horizon does

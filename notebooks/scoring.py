@@ -24,9 +24,8 @@ import pyarrow.parquet as pq
 import skops.io
 
 import drift
-import profit
-import reasons
 from dataset_folders import find_dataset
+from decision import profit, reasons
 from encoded import Table, encode_typed
 from params import Column
 from registry import MODEL_FILE, TRUSTED_TYPES

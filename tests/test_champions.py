@@ -20,14 +20,12 @@ from modelled import make_customers
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
-import challenge
-import champions
 import encoders
-import profit
 import registry
 import tracking
+from decision import challenge, champions, profit
+from decision.promotion import Ground
 from params import Promotion
-from promotion import Ground
 from tracking import TrackingError, mlflow
 
 NUMBERS, CATEGORIES = ["tenure", "price"], ["contract", "payment"]
@@ -234,7 +232,7 @@ def test_the_command_behind_churn_promote_answers_in_its_own_process(company: Co
     places += [f"--artifact-dir={company.folder / 'artifacts'}", "--experiment=churn", "--registered-model=churn"]
 
     def ask(*options: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "champions", *options, *places]
+        command = [sys.executable, "-m", "decision.champions", *options, *places]
         return subprocess.run(
             command, cwd=ROOT / "notebooks", env=dict(os.environ), capture_output=True, text=True, check=False
         )

@@ -8,9 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-import model_card
-import profit
-import segments
+from decision import model_card, profit, segments
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ import pytest
 from scipy.integrate import quad
 from scipy.stats import beta
 
-import profit
-from profit import Money
+from decision import profit
+from decision.profit import Money
 
 SIMPLE = Money(contact_cost=4, offer_cost=0, keep_chance=0.25, customer_value=80)
 

@@ -10,10 +10,9 @@ import pytest
 from pydantic import ValidationError
 from scipy.special import expit, logit
 
-import profit
-import promotion
+from decision import profit, promotion
+from decision.promotion import Effort, Ground
 from params import Promotion
-from promotion import Effort, Ground
 
 CUSTOMERS = 1400
 EFFORTS = [Effort(10.0, 50_000), Effort(12.0, 60_000)]

@@ -11,7 +11,7 @@ import pytest
 from modelled import make_customers
 
 import encoders
-import reasons
+from decision import reasons
 
 DESCRIBED = {"contract": "contract term", "tenure": "months as a customer", "price": ""}
 

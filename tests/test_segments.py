@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy.special import expit, logit
 
-import segments
+from decision import segments
 
 COUNT = 3000
 THRESHOLD = 0.3

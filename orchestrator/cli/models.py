@@ -86,7 +86,7 @@ def _ask(what: str, *options: str) -> str:
         raise UsageError(f"There is no registered model yet, nor {PROJECT.relative(database)}: run the pipeline first.")
     options = (*(f"--{name.replace('_', '-')}={value}" for name, value in given.items()), *options)
     settings = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
-    return (ask_program("champions", [what, *options], settings=settings) or "").strip()
+    return (ask_program("decision.champions", [what, *options], settings=settings) or "").strip()
 
 
 def _find_settings() -> dict[str, str]:

@@ -18,8 +18,7 @@ from scipy.stats import norm  # type: ignore[import-untyped]
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 import evaluation
-import profit
-import segments
+from decision import profit, segments
 from params import Promotion
 
 Floats = npt.NDArray[np.float64]

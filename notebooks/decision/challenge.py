@@ -18,13 +18,12 @@ import mlflow
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
-import champions
 import encoders
-import promotion
 import registry
 from accepted import write_importance
+from decision import champions, promotion
+from decision.promotion import Decision, Effort, Ground
 from params import Promotion
-from promotion import Decision, Effort, Ground
 from tracking import TrackingError
 
 FIRST, PROMOTED, KEPT = "first model", "promoted", "kept champion"
