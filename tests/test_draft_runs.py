@@ -16,6 +16,8 @@ from params import ColumnLabel, EndDateLabel, Params, load_params
 
 pytestmark = pytest.mark.e2e
 
+QUICK = ("--set", "model_building.cv_repeats=1")
+
 Running = Callable[..., tuple[Params, RunRecord]]
 
 
@@ -32,7 +34,7 @@ def run(project: Path, prefect_api: dict[str, str]) -> Running:
     def draft_and_run(*what: os.PathLike[str] | str) -> tuple[Params, RunRecord]:
         drafted = init(project, *map(str, what), "--out", "drafted.yaml", "--force")
         assert drafted.returncode == 0, drafted.stderr + drafted.stdout
-        ended = run_flow(project, "--params", "drafted.yaml", env=prefect_api)
+        ended = run_flow(project, "--params", "drafted.yaml", *QUICK, env=prefect_api)
         assert ended.returncode == 0, ended.stderr[-3000:]
         return load_params(project / "drafted.yaml"), read_run(project)
 

@@ -161,6 +161,7 @@ def test_the_four_tables_from_a_file_a_database_and_an_api(
     assert record.stage("preparation").results["customers"] == 7043
     assert record.stage("preparation").results["churned"] == 1869
     results = record.stage("model_building").results
+    assert results["customers"] == 6105
     assert 0.840 <= float(results["cv_roc_auc"]) <= 0.865
     assert float(results["cv_average_precision"]) >= 0.62
     secrets = [POSTGRES_PASSWORD.encode(), variables["COMPANY_TOKEN"].encode()]
@@ -180,7 +181,6 @@ def test_the_flat_table(shared_data: Path, project_copy: Path, prefect_api: dict
     results = read_run(project_copy).stage("model_building").results
     assert 0.846 <= float(results["cv_roc_auc"]) <= 0.87
     assert float(results["cv_average_precision"]) >= 0.66
-    assert {one["verdict"] for one in read_rerun(project_copy)} == {"identical"}
 
 
 def test_a_leaky_column_stops_the_run(shared_data: Path, project_copy: Path, prefect_api: dict[str, str]) -> None:

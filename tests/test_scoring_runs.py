@@ -23,7 +23,7 @@ from ruamel.yaml import YAML
 from orchestrator.paths import Project
 from orchestrator.record import RunRecord, read_record, read_records
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("scoring")]  # they share a trained model
 
 CUSTOMERS = 3000
 DAY = "2026-01-01"
