@@ -140,6 +140,7 @@ def serve(project: Project, params_file: Path, fetched: Fetched, port: int) -> i
     environment = {
         "MLFLOW_TRACKING_URI": where["tracking_uri"],
         "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
         "PYTHONPATH": paths,
     }
     with subprocess.Popen(command, cwd=project.notebooks, env=os.environ | environment) as server:
