@@ -28,6 +28,7 @@ _ROOT = Path(__file__).parent.parent
 _SECONDS_TO_START = 120
 _SECONDS_TO_END = 15
 _SECONDS_TO_ANSWER = 3
+_SECONDS_OF_PATIENCE = 20  # with a server that the settings name: on a busy machine it is slow, and there is no other
 
 
 def use_running_server() -> str | None:
@@ -42,7 +43,7 @@ def use_running_server() -> str | None:
     if api is None:
         if api := next(filter(_answers, _usual_apis()), None):
             os.environ["PREFECT_API_URL"] = api
-    elif not _answers(api):
+    elif not _answers(api, _SECONDS_OF_PATIENCE):
         raise UsageError(
             f"The Prefect server {api} ({setting}) does not answer. "
             "Start it, with `prefect server start` if it is on this machine, or take the setting away: "
@@ -149,9 +150,9 @@ def _wait_for(server: subprocess.Popen[bytes], api: str) -> None:
         time.sleep(0.5)
 
 
-def _answers(api: str) -> bool:
+def _answers(api: str, seconds: float = _SECONDS_TO_ANSWER) -> bool:
     try:
-        with urllib.request.urlopen(f"{api}/health", timeout=_SECONDS_TO_ANSWER):
+        with urllib.request.urlopen(f"{api}/health", timeout=seconds):
             return True
     except urllib.error.HTTPError as answer:
         return answer.code in (401, 403)  # it is there, and asks for the key that Prefect has
