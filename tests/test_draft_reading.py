@@ -81,6 +81,23 @@ def test_code_pages_are_told_by_their_letters(encoding: str, language: str) -> N
     assert data.decode(find_encoding(data)) == text
 
 
+@pytest.mark.parametrize("times", [1, 60])
+@pytest.mark.parametrize(
+    ("encoding", "text"),
+    [
+        ("cp932", "顧客ID,性別,月額料金,解約\nC1,男性,3000円,はい\nC2,女性,4120円,いいえ\n"),
+        ("euc_jp", "顧客ID,性別,契約日,契約期間(月),問い合わせ回数,プラン,解約\n1,男性,1/2,3,2,月契約,はい\n2,女性,1/3,9,2,年契約,いいえ\n"),
+        ("gbk", "客户编号,性别,套餐,月租费,是否流失\n1001,男,畅享套餐,129元,否\n1002,女,大王卡,19元,是\n"),
+        ("big5", "客戶編號,性別,方案,月租費,是否流失\n1001,男,月約,129,否\n1002,女,年約,19,是\n"),
+        ("cp949", "고객번호,성별,요금제,이탈여부\n1001,남성,월정액,예\n1002,여성,약정,아니오\n"),
+    ],
+)
+def test_east_asian_encodings_are_told(encoding: str, text: str, times: int) -> None:
+    """Characters of two bytes are not taken for letters of a code page."""
+    data = (text * times).encode(encoding)
+    assert data.decode(find_encoding(data)) == text * times
+
+
 @given(
     st.lists(st.sampled_from([word for words in WORDS.values() for word in words]), min_size=1, max_size=30),
     st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"]),
