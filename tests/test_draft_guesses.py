@@ -123,6 +123,17 @@ def test_labels_of_more_than_two_values() -> None:
     assert (found.same, found.rest) == (["lapsed"], ["trial"])
 
 
+def test_an_answer_among_a_few_other_texts() -> None:
+    """Yes and no in several spellings are one answer; a line of totals is neither, but many other texts are no answer."""
+    (found,) = answers(Churn=["No", "Yes", "yes", "Y", "N", "no"])
+    assert (found.positive, found.negative, found.rest) == ("Yes", None, [])
+    frame = pd.DataFrame({"Churn": ["No"] * 80 + ["Yes"] * 19 + ["Total"]}, dtype="str")
+    table = Table("t", {}, frame, 100, "t.csv", columns=look_at(frame))
+    (found,) = find_answers([table])
+    assert (found.positive, found.negative, found.rest) == ("Yes", "No", ["Total"])
+    assert answers(lost_card=["No", "Yes", "blue", "red"]) == []
+
+
 def test_the_likeliest_of_several() -> None:
     """The word churn says more than exit, that more than activity, and a longer name less than a short one."""
     found = answers(is_active=["0", "1"], email_unsubscribed=["0", "1"], churn=["0", "1"], exited=["0", "1"])

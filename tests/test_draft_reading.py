@@ -317,6 +317,24 @@ def test_secrets_become_variables(
     assert [name for name in variables if not os.environ.get(name)] == []
 
 
+@pytest.mark.parametrize(
+    ("start", "told"),
+    [
+        (b"<stata_dta><header>", "one of Stata; save it as CSV or Parquet"),
+        (b"$FL2@(#) SPSS DATA FILE", "one of SPSS"),
+        (b"% from Weka\n@RELATION churn\n@attribute fee numeric\n@data\n1\n2\n", "one of Weka (ARFF)"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600), "an old Excel file (.xls)"),
+    ],
+)
+def test_files_of_other_programs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], start: bytes, told: str
+) -> None:
+    """What another program wrote is not taken for text of an odd encoding, or for a table without a header."""
+    path = tmp_path / "churn.dat"
+    path.write_bytes(start)
+    assert told in refuse(tmp_path, capsys, path)
+
+
 def test_a_folder_and_what_in_it_is_no_data(tmp_path: Path) -> None:
     """Each data file of a folder is looked at once; hidden ones are not, and others are told."""
     for name in ("a.csv", "b.parquet", ".hidden.csv", "notes.md", "~$open.xlsx"):
