@@ -75,7 +75,7 @@ def answers(**columns: list[str]) -> list[Answer]:
         ("member state", ["Active", "Not Active"], "Not Active"),
         ("PolicyStatus", ["In Force", "Surrendered"], "Surrendered"),
         ("line_status", ["connected", "Disconnected"], "Disconnected"),
-        ("ayrıldı", ["hayır", "evet"], "evet"),
+        ("ayr\u0131ld\u0131", ["hay\u0131r", "evet"], "evet"),
         ("Отток", ["Нет", "Да"], "Да"),
         ("Статус", ["Активный", "Неактивный"], "Неактивный"),
         ("解約", ["いいえ", "はい"], "はい"),
@@ -124,7 +124,7 @@ def test_labels_of_more_than_two_values() -> None:
 
 
 def test_an_answer_among_a_few_other_texts() -> None:
-    """Yes and no in several spellings are one answer; a line of totals is neither, but many other texts are no answer."""
+    """Yes and no in several spellings are one answer; a line of totals is neither, and many other texts are none."""
     (found,) = answers(Churn=["No", "Yes", "yes", "Y", "N", "no"])
     assert (found.positive, found.negative, found.rest) == ("Yes", None, [])
     frame = pd.DataFrame({"Churn": ["No"] * 80 + ["Yes"] * 19 + ["Total"]}, dtype="str")

@@ -63,7 +63,8 @@ def _ask_for_customers(table: Table, seen: Seen) -> str:
     """Ask for a table with a row for each customer, where the rows of the first are perhaps their events."""
     return (
         f"{seen.name}: {seen.distinct:,} values in {seen.filled:,} rows. If it names the customers, the rows of "
-        f"{table.shown} are their events: make a file with one row a customer ({seen.name}, the answer), and name it too"
+        f"{table.shown} are their events: make a file with one row a customer ({seen.name}, the answer), and name it "
+        "too"
     )
 
 
@@ -182,8 +183,8 @@ def _suspect(draft: Draft) -> None:
     """Mark what must not become a feature, and find the settings that the data needs."""
     gate = default("transformation", "max_single_auc", 0.92)
     drawn = draw_population(draft.tables, draft.keys, draft.answer, draft.ends, draft.horizon)
-    if drawn is not None and (told := list(_find_ends_only(drawn, gate))):
-        _leave_out(draft, told)
+    if drawn is not None and (ended := list(_find_ends_only(drawn, gate))):
+        _leave_out(draft, ended)
         drawn = draw_population(draft.tables, draft.keys, draft.answer, draft.ends, draft.horizon)
     ids = {table.name: draft.id_of(table) or "" for table in draft.tables}
     answers = _answer_places(draft)
@@ -220,7 +221,9 @@ def _leave_out(draft: Draft, names: Sequence[str]) -> None:
         draft.tables.remove(table)
         draft.keys.others = [key for key in draft.keys.others if key.table != table.name]
         draft.joins.pop(table.name, None)
-        draft.left_out.append(f"{table.shown}: those who left have a row there, and hardly anybody else: it tells the answer")
+        draft.left_out.append(
+            f"{table.shown}: those who left have a row there, and hardly anybody else: it tells the answer"
+        )
 
 
 def _judge_rows(drawn: Population, gate: float) -> Iterator[str]:

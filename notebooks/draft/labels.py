@@ -51,7 +51,7 @@ def find_answers(tables: Iterable[Table]) -> list[Answer]:
 
 
 def list_candidates(tables: Iterable[Table]) -> list[str]:
-    """Describe each column that may be the label: those that are called so, whatever their values, then those of two."""
+    """Describe each column that may be the label: those that are called so, whatever they hold, then those of two."""
     columns = [seen for table in tables for seen in table.columns.values() if seen.filled]
     named = [seen for seen in columns if seen.distinct > 1 and words.LEAVING.search(seen.words)]
     binary = [seen for seen in columns if seen.distinct == 2 and seen.type == "category"]

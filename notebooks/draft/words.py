@@ -19,8 +19,9 @@ LEAVING = re.compile(
     r"|evasao|evadi|desist|\bsaiu\b|encerrad|inativ"
     r"|opgezegd|opzeg|vertrok|afgehaakt|beeindig|opsagt|oppsagt|uppsagd|frafald|frafall|avslut|avgang|udmeldt|utmeldt"
     r"|odej|odszed|odszl|rezygn|odchod|odesel|ukonc|zakoncz|lemond|lemorzs|poistu|irtisan|lahte(?:nyt|neet)"
-    r"|discontinu|disconnect|\bceased?\b|\bport(?:ed)? ?out\b|surrender|drop ?out\b|\bno(?:n|t) ?(?:renew|active\b|retain)"
-    r"|abgang\b|\bdesliga|\bsaida\b|ayr[iı]l|\biptal|\bterk\b|\bkay[iı]p\b"
+    r"|discontinu|disconnect|\bceased?\b|\bport(?:ed)? ?out\b|surrender|drop ?out\b"
+    r"|\bno(?:n|t) ?(?:renew|active\b|retain)"
+    r"|abgang\b|\bdesliga|\bsaida\b|ayr[i\u0131]l|\biptal|\bterk\b|\bkay[i\u0131]p\b"
     r"|отток|ушел|ушла|ушли|уход\b|расторг|отключ|покинул|неактив|недейств|відтік|пішов"
     r"|解約|解约|退会|離脱|離反|流失|离网|離網|销户|注销|退订|이탈|해지|탈퇴"
 )
@@ -28,10 +29,12 @@ STAYING = re.compile(
     r"\bactive\b|\bactif|\baktiv|\bactiv[oa]|\battiv|\bativ|\bretain|retention|\bstay|\bloyal|\bexisting\b|\bcurrent\b"
     r"|\brenew|\bopen\b|\bremain|bestandskund|\bbestehend|geblieben|\bbleibt?\b|fidel|vigente|en cours|laufend|\bkept\b"
     r"|\bstill\b|\bpresent\b|reste\b|permane|\baktywn|\baktual|\bactueel|\bbestaand"
-    r"|\bактив|остал|\bдейств|継続|在籍|在网|留存|유지|잔류"
+    r"|\bактив|остал|\bдейств|継続|在籍|在网|留存|유지|잔류"  # noqa: RUF001 (Russian)
 )
-# The name of a column that says, with yes and no, whether somebody still is a customer; longer names say something else.
-STANDING = re.compile(r"(?:is )?(?:a )?(?:subscriber|subscribed|subscribing|abonnent|abonne|abonado|assinante|abbonato)")
+# The whole name of a column that says, with yes and no, whether somebody still is a customer.
+STANDING = re.compile(
+    r"(?:is )?(?:a )?(?:subscriber|subscribed|subscribing|abonnent|abonne|abonado|assinante|abbonato)"
+)
 # What makes a name with a word of leaving something else than the answer itself, whatever its values...
 SPOILING = re.compile(
     r"reason|grund\b|motif|motiv|causa|cause|score|prob|predict|\bpred\b|risk|risiko|risque|riesgo|rischio|\brate\b|\brata\b"
@@ -56,7 +59,8 @@ NEUTRAL = frozenset(
 END = re.compile(
     r"\bend(?:s|ed|ing)?\b|enddat|cancel|terminat|churn|\bexit|\bclos(?:e|ed|ing|ure)\b|\bleav|\bleft\b|deactiv|cessat"
     r"|cessation|kundig|kuendig|\bende\b|austritt|vertragsende|\bfin\b|resili|\bsortie\b|cloture|depart|\bbaja\b|cancelac"
-    r"|дата (?:оттока|ухода|расторж|отключ|закрыт|оконч)|解約日|退会日|\bfine\b|disdett|\blaps|\bfim\b|encerr|einde|opzeg|\bslut|avslut|opsig|oppsig|uppsag|koniec|konec|ukonc|zakoncz|vege\b"
+    r"|\bfine\b|disdett|\blaps|\bfim\b|encerr|einde|opzeg|\bslut|avslut|opsig|oppsig|uppsag|koniec|konec|ukonc|zakoncz|vege\b"
+    r"|дата (?:оттока|ухода|расторж|отключ|закрыт|оконч)|解約日|退会日"
     r"|paatty|\bto\b|until|\bbis\b|jusqu|hasta|valid to|expir|ablauf"
 )
 BEGIN = re.compile(
@@ -129,14 +133,14 @@ AFTERWARDS = re.compile(
 YES = frozenset(
     (
         "yes", "y", "true", "t", "1", "vrai", "v", "oui", "o", "ja", "j", "wahr", "w", "si", "s", "sim", "verdadero",
-        "vero", "verdadeiro", "tak", "ano", "a", "igen", "kylla", "da", "on", "+", "да", "так", "evet", "e", "はい", "有",
-        "是", "예",
+        "vero", "verdadeiro", "tak", "ano", "a", "igen", "kylla", "da", "on", "+", "да", "так", "evet", "e",
+        "はい", "有", "是", "예",
     )
 )  # fmt: skip
 NO = frozenset(
     (
         "no", "n", "false", "f", "0", "-1", "faux", "non", "nein", "nee", "nej", "nei", "falsch", "nao", "falso", "nie",
-        "ne", "nem", "ei", "off", "-", "нет", "ні", "hayir", "hayır", "h", "いいえ", "無", "无", "否", "아니오",
+        "ne", "nem", "ei", "off", "-", "нет", "ні", "hayir", "hay\u0131r", "h", "いいえ", "無", "无", "否", "아니오",
     )
 )  # fmt: skip
 # Texts that stand for a missing value in any column; `none` and `no` are answers as often as not.

@@ -37,6 +37,11 @@ _FOREIGN = {
     b"ARROW1": "one of Arrow (Feather); save it as Parquet",
     b"Obj\x01": "one of Avro; save it as Parquet",
     b"\x89HDF": "one of HDF5; save it as CSV or Parquet",
+    **{
+        bytes([version, order, 1, 0]): "one of Stata; save it as CSV or Parquet"
+        for version in (113, 114, 115)
+        for order in (1, 2)
+    },
 }
 _ARFF = re.compile(rb"(?:\s|%.*\n)*@relation\b", re.IGNORECASE)
 
