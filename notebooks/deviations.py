@@ -13,13 +13,11 @@ import stagekit
 from accepted import Accepted, AcceptedColumn, AcceptedTable
 from encoded import Table, Values
 from params import Column
-from quality import Rule
+from quality import Rule, name_examples
 from relations import Relation
 
 DEVIATIONS = 4  # standard errors that count as chance: many rules are checked at once
 FAR = 0.5  # of the accepted range
-EXAMPLES = 5
-LONGEST_VALUE = 40  # characters
 
 Relations = Mapping[str, Relation]
 
@@ -104,13 +102,13 @@ class _Column:
             known = {*self.normal.values, *(values.fact.values or ())}  # who widens params.yaml knows it
             new = values.counts[~values.counts.index.isin(list(known))]
             allowed = self._allow("new_values", 0, present)
-            yield self._rule("has accepted values only", present, int(new.sum()), allowed, _name_examples(new))
+            yield self._rule("has accepted values only", present, int(new.sum()), allowed, name_examples(new))
         if self.normal.type == "number" and (self.normal.min is not None or self.normal.max is not None):
             low, high = _limits(self.normal)
             beyond = values.counts[(values.counts.index < low) | (values.counts.index > high)]
             text = f"is in the accepted range, {low:.12g} to {high:.12g}"
             is_news = beyond.sum() > present * _allow(0, 0, self._present, present) or _is_far(beyond, low, high)
-            hint = _name_examples(beyond) if is_news else ""
+            hint = name_examples(beyond) if is_news else ""
             yield self._rule(text, present, int(beyond.sum()), self._allow("out_of_range", 0, present), hint)
         if self.normal.unique:
             repeated = present - values.distinct
@@ -137,7 +135,7 @@ class _Column:
             unfit = present
         rows = np.bincount(values.codes, minlength=len(texts))
         failing = texts[unfit].to_frame("text").assign(rows=rows[unfit]).groupby("text", sort=False)["rows"].sum()
-        hint = f"; it is a {values.fact.type} now{_name_examples(failing)}"
+        hint = f"; it is a {values.fact.type} now{name_examples(failing)}"
         return self._rule(f"is still a {self.normal.type}", values.count(present), int(failing.sum()), 0.0, hint)
 
 
@@ -153,20 +151,6 @@ def _is_far(beyond: Any, low: float, high: float) -> bool:
     numbers = beyond.index.to_numpy()
     margin = FAR * (high - low) if math.isfinite(high - low) else 0.0
     return bool(len(numbers)) and bool(numbers[0] < low - margin or numbers[-1] > high + margin)
-
-
-def _name_examples(failing: Any) -> str:
-    """Name the most frequent of the values, with their numbers of rows; nothing where there is none."""
-    if failing.empty:
-        return ""
-    most = failing.sort_index().sort_values(ascending=False, kind="stable").head(EXAMPLES)
-    named = ", ".join(f"{_show(value)} ({rows:,})" for value, rows in most.items())
-    more = len(failing) - len(most)
-    return f": {named}{f' and {more:,} other values' if more else ''}"
-
-
-def _show(value: Any) -> str:
-    return repr(value[:LONGEST_VALUE]) if isinstance(value, str) else f"{value:.12g}"
 
 
 def _allow(share: float, tolerance: float, before: int, now: int) -> float:

@@ -43,7 +43,7 @@ def count_label(tables: Tables, customers: Customers, params: Params) -> pd.Data
     With an end date, only the customers of the day count: begun before it, not ended before it; a customer without a
     row for the end has not ended. With a column, all rows count, or those of each day where a column holds the day.
     """
-    counts = dict(_count(tables, customers, params))
+    counts = dict(_count(tables, customers, params)) or {ALL: [0, 0, 0]}  # no row could be used
     return pd.DataFrame.from_dict(counts, orient="index", columns=KINDS, dtype="int64").rename_axis("as of")
 
 

@@ -23,7 +23,7 @@ _CODES = (
     "AUD|BRL|CAD|CHF|CNY|CZK|DKK|EUR|GBP|HKD|HUF|IDR|ILS|INR|JPY|KRW|MXN|MYR|NOK|NZD|PHP|PLN|RON|RUB|SEK|SGD|THB|TRY|"
     "TWD|UAH|USD|ZAR"
 )
-_WORDS = "kr|zł|Kč|Ft|lei|Rs"
+_WORDS = "kr|zł|Kč|Ft|lei|Rs|TL|DM|руб\\.?|грн\\.?|円|元|원|Fr\\.?"  # noqa: RUF001 (Russian)
 _UNIT = rf"[A-Z]{{0,2}}\p{{Sc}}|{_CODES}|{_WORDS}"
 _SPACES = " \u00a0\u2007\u2009\u202f"
 _APOSTROPHES = "'\u2019"

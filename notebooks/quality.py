@@ -16,6 +16,9 @@ from encoded import Table
 from params import AsOfColumn, Column, ColumnLabel, EndDateLabel, Params
 
 PRESENT = "is present"
+ONE_OF = "is one of: "
+EXAMPLES = 5  # values that a rule names
+LONGEST_EXAMPLE = 40  # characters
 LONGEST_VALUE = 80  # characters of a value in a reason
 
 Series = pd.Series  # a column; its type parameter says nothing of the texts and numbers here
@@ -89,10 +92,13 @@ def compare_columns(received: Collection[str], known: Collection[str], customer_
     """Compare a table's columns with those that the facts describe.
 
     Returns:
-        A line for each column that is missing, with the nearest name received; the columns that nobody described.
+        A line for each column that is missing, with the nearest name received, or one line where the delimiter is
+        another; the columns that nobody described.
     """
     expected = list(dict.fromkeys([customer_id, *known]))
     extra = [name for name in received if name not in expected]
+    if len(received) == 1 and sum(name in extra[0] for name in expected) > 1 and extra:
+        return [f"its only column is {extra[0]!r}: is `delimiter` in params.yaml still right?"], extra
     missing = [name for name in expected if name not in received]
     return [f"no column {name!r}{stagekit.suggest(name, extra or [*received])}" for name in missing], extra
 
@@ -150,7 +156,7 @@ def _checks(column: Column, dates: tuple[str, str]) -> dict[str, Callable[[Serie
         rule = f"is a date ({column.format}) from {dates[0]} to {dates[1]}"
         return {rule: lambda days: days.between(first, last)}
     if column.type == "category" and column.values is not None:
-        return {f"is one of: {', '.join(column.values)}": lambda codes: codes.isin(column.values)}
+        return {f"{ONE_OF}{', '.join(column.values)}": lambda codes: codes.isin(column.values)}
     return {}
 
 
@@ -220,12 +226,31 @@ def rate_values(
     failures: pd.DataFrame,
     thresholds: Mapping[tuple[str, str], float],
 ) -> list[Rule]:
-    """Compare the failures of each rule (column, rule) that was checked with its threshold."""
+    """Compare the failures of each rule (column, rule) that was checked with its threshold; name the values."""
     counts = failures.groupby(["column", "rule"]).size().to_dict()
-    return [
-        Rule(table, column, rule, number, int(counts.get((column, rule), 0)), thresholds[column, rule])
-        for (column, rule), number in checked.items()
-    ]
+    values = failures[failures["rule"] != PRESENT].groupby(["column", "rule"])["value"]
+    hints = {place: name_examples(failing.value_counts()) for place, failing in values}
+    rules = []
+    for place, number in checked.items():
+        failed, allowed, hint = int(counts.get(place, 0)), thresholds[place], hints.get(place, "")
+        if place[1].startswith(ONE_OF) and failed > allowed * number:
+            hint += "; what is right belongs to its `values` in params.yaml, or to its `codes` as another spelling"
+        rules.append(Rule(table, *place, number, failed, allowed, hint=hint))
+    return rules
+
+
+def name_examples(failing: Any) -> str:
+    """Name the most frequent of the values, with their numbers of rows; nothing where there is none."""
+    if failing.empty:
+        return ""
+    most = failing.sort_index().sort_values(ascending=False, kind="stable").head(EXAMPLES)
+    named = ", ".join(f"{_show(value)} ({rows:,})" for value, rows in most.items())
+    more = len(failing) - len(most)
+    return f": {named}{f' and {more:,} other values' if more else ''}"
+
+
+def _show(value: Any) -> str:
+    return repr(value[:LONGEST_EXAMPLE]) if isinstance(value, str) else f"{value:.12g}"
 
 
 def split_quarantine(frame: pd.DataFrame, failures: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:

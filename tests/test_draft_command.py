@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import shapes
 from conftest import ROOT
@@ -105,6 +106,21 @@ def test_without_a_label_the_place_is_marked(tmp_path: Path, capsys: pytest.Capt
         load_params(out)
     out.write_text(written.replace("\nlabel:\n", "\nlabel: {column: Zustand, positive: '1'}\n"))
     assert load_params(out).label is not None
+
+
+def test_candidates_by_their_names(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where nothing is clear enough to be taken, what is called like an answer is named first, whatever its values."""
+    made = shapes.people(600)
+    frame = pd.DataFrame({"charge": made.price, "gender": made.choose("m", "f"), "churn_risk_score": made.whole(1, 6)})
+    frame["Cancellation Year"] = made.blank(made.whole(2013, 2019), 0.8)
+    path = shapes.write_csv(frame, tmp_path / "members.csv")
+    assert main([f"--out={tmp_path / 'drafted.yaml'}", f"--folder={tmp_path}", "--", str(path)]) == 1
+    _, _, candidates = capsys.readouterr().out.partition("Candidates")
+    first, second, third = candidates.splitlines()[1:4]
+    assert first.startswith("  - churn_risk_score (1 ")
+    assert second.startswith("  - Cancellation Year (2013 ")
+    assert second.endswith("% of the rows)")
+    assert third.startswith("  - gender (")
 
 
 def test_wishes_override_guesses(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -70,6 +70,17 @@ def answers(**columns: list[str]) -> list[Answer]:
         ("Statut", ["actif", "résilié"], "résilié"),
         ("Kundenstatus", ["aktiv", "gekündigt"], "gekündigt"),
         ("churn_next_month", ["0", "1"], "1"),
+        ("Subscriber", ["NO", "YES"], "NO"),
+        ("renewal_state", ["Renewed", "Not renewed"], "Not renewed"),
+        ("member state", ["Active", "Not Active"], "Not Active"),
+        ("PolicyStatus", ["In Force", "Surrendered"], "Surrendered"),
+        ("line_status", ["connected", "Disconnected"], "Disconnected"),
+        ("ayr\u0131ld\u0131", ["hay\u0131r", "evet"], "evet"),
+        ("Отток", ["Нет", "Да"], "Да"),
+        ("Статус", ["Активный", "Неактивный"], "Неактивный"),
+        ("解約", ["いいえ", "はい"], "はい"),
+        ("是否流失", ["否", "是"], "是"),
+        ("이탈여부", ["아니오", "예"], "예"),
         ("churn_risk_score", ["0", "1"], "1"),
     ],
 )
@@ -89,12 +100,18 @@ def test_labels_of_two_values(name: str, values: list[str], positive: str) -> No
         "predicted_churn_rate",
         "gender",
         "phone_service",
+        "is_tv_subscriber",
     ],
 )
 def test_names_that_are_no_labels(name: str) -> None:
     """A word of leaving in a name does not make it the label, where its values are none."""
     assert answers(**{name: ["3", "4", "5", "6", "7", "8", "9"]}) == []
     assert [one for one in answers(gender=["m", "f"], partner=["Yes", "No"]) if one.column != "x"] == []
+
+
+def test_two_years_are_no_answer() -> None:
+    """The year in which somebody left tells nothing of those who stayed."""
+    assert answers(**{"Cancellation Year": ["2017", "2018"], "closing fee": ["9.5", "12.5"]}) == []
 
 
 def test_labels_of_more_than_two_values() -> None:
@@ -104,6 +121,17 @@ def test_labels_of_more_than_two_values() -> None:
     (found,) = answers(state_of_contract=["active", "cancelled", "lapsed", "trial"])
     assert (found.positive, found.negative) == ("cancelled", "active")
     assert (found.same, found.rest) == (["lapsed"], ["trial"])
+
+
+def test_an_answer_among_a_few_other_texts() -> None:
+    """Yes and no in several spellings are one answer; a line of totals is neither, and many other texts are none."""
+    (found,) = answers(Churn=["No", "Yes", "yes", "Y", "N", "no"])
+    assert (found.positive, found.negative, found.rest) == ("Yes", None, [])
+    frame = pd.DataFrame({"Churn": ["No"] * 80 + ["Yes"] * 19 + ["Total"]}, dtype="str")
+    table = Table("t", {}, frame, 100, "t.csv", columns=look_at(frame))
+    (found,) = find_answers([table])
+    assert (found.positive, found.negative, found.rest) == ("Yes", "No", ["Total"])
+    assert answers(lost_card=["No", "Yes", "blue", "red"]) == []
 
 
 def test_the_likeliest_of_several() -> None:
@@ -414,6 +442,45 @@ def test_a_month_says_no_day(draft: Drafting, tmp_path: Path) -> None:
     assert "is read as the first day of that month, before which a row of user_logs has to lie" in " ".join(
         drafted.told.split()
     )
+
+
+def test_a_table_of_those_who_left(draft: Drafting, tmp_path: Path) -> None:
+    """Who has a row there has left: the whole table is no source, for already its rows tell the answer."""
+    made = people(1200)
+    ids = np.array([f"A-{n:05}" for n in made.random.permutation(1200)])
+    accounts = {"account_id": ids, "plan": made.term, "seats": made.price, "churn_flag": made.churned}
+    left = np.repeat(ids[made.churned], 2)
+    events = {"account_id": left, "event": [f"C-{n:05}" for n in range(len(left))], "reason": "price"}
+    tickets = {"account_id": np.repeat(ids, made.calls), "hours": made.random.gamma(2, 9, made.calls.sum())}
+    tables = {"accounts": accounts, "churn_events": events, "last_words": {"account_id": ids[made.churned], "vote": 3}}
+    tables["tickets"] = tickets
+    drafted = draft(*(write_csv(pd.DataFrame(table), tmp_path / f"{name}.csv") for name, table in tables.items()))
+    assert list(drafted.params.sources) == ["accounts", "tickets"]
+    told = " ".join(drafted.told.split())
+    assert "churn_events.csv: those who left have a row there, and hardly anybody else" in told
+    assert "last_words.csv: those who left have a row there, and hardly anybody else" in told
+
+
+def test_events_of_customers_are_no_customers(draft: Drafting, tmp_path: Path) -> None:
+    """Neither is a time stamp the customer's id; where a user has many rows, a file of the users is asked for."""
+    random = np.random.default_rng(5)
+    events = {
+        "ts": 1_538_352_000_000 + random.permutation(4000) * 1_000,
+        "userId": random.integers(0, 200, 4000),
+        "page": random.choice(["Home", "Song", "Help"], 4000),
+        "auth": random.choice(["Logged In", "Cancelled"], 4000, p=[0.9, 0.1]),
+    }
+    drafted = draft(write_csv(pd.DataFrame(events), tmp_path / "events.csv"))
+    assert drafted.params.numbers_rows
+    assert "userId: 200 values in 4,000 rows. If it names the customers" in " ".join(drafted.told.split())
+
+
+def test_the_id_of_a_document_store(draft: Drafting, tmp_path: Path) -> None:
+    """`_id.$oid` names the customer, rather than the phone."""
+    made = people(600)
+    names = {"_id.$oid": [f"{n:024x}" for n in range(600)], "profile.phone": [f"+4930{n:07}" for n in range(600)]}
+    frame = pd.DataFrame({**names, "months": made.months, "churned": made.churned})
+    assert draft(write_csv(frame, tmp_path / "customers.csv")).params.customer_id == "_id.$oid"
 
 
 def test_a_file_beside_another(draft: Drafting, tmp_path: Path) -> None:

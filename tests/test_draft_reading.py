@@ -81,6 +81,26 @@ def test_code_pages_are_told_by_their_letters(encoding: str, language: str) -> N
     assert data.decode(find_encoding(data)) == text
 
 
+@pytest.mark.parametrize("times", [1, 60])
+@pytest.mark.parametrize(
+    ("encoding", "text"),
+    [
+        ("cp932", "顧客ID,性別,月額料金,解約\nC1,男性,3000円,はい\nC2,女性,4120円,いいえ\n"),
+        (
+            "euc_jp",
+            "顧客ID,性別,契約日,契約期間(月),問い合わせ回数,プラン,解約\n1,男性,1/2,3,2,月契約,はい\n2,女性,1/3,9,2,年契約,いいえ\n",
+        ),
+        ("gbk", "客户编号,性别,套餐,月租费,是否流失\n1001,男,畅享套餐,129元,否\n1002,女,大王卡,19元,是\n"),
+        ("big5", "客戶編號,性別,方案,月租費,是否流失\n1001,男,月約,129,否\n1002,女,年約,19,是\n"),
+        ("cp949", "고객번호,성별,요금제,이탈여부\n1001,남성,월정액,예\n1002,여성,약정,아니오\n"),
+    ],
+)
+def test_east_asian_encodings_are_told(encoding: str, text: str, times: int) -> None:
+    """Characters of two bytes are not taken for letters of a code page."""
+    data = (text * times).encode(encoding)
+    assert data.decode(find_encoding(data)) == text * times
+
+
 @given(
     st.lists(st.sampled_from([word for words in WORDS.values() for word in words]), min_size=1, max_size=30),
     st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"]),
@@ -298,6 +318,23 @@ def test_secrets_become_variables(
     ((found,), _) = find_inputs([address], Path())
     assert (found.written, list(found.variables)) == (written, variables)
     assert [name for name in variables if not os.environ.get(name)] == []
+
+
+@pytest.mark.parametrize(
+    ("start", "told"),
+    [
+        (b"<stata_dta><header>", "one of Stata; save it as CSV or Parquet"),
+        (b"r\x02\x01\0" + bytes(600), "one of Stata"),
+        (b"$FL2@(#) SPSS DATA FILE", "one of SPSS"),
+        (b"% from Weka\n@RELATION churn\n@attribute fee numeric\n@data\n1\n2\n", "one of Weka (ARFF)"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600), "an old Excel file (.xls)"),
+    ],
+)
+def test_files_of_other_programs(tmp_path: Path, capsys: pytest.CaptureFixture[str], start: bytes, told: str) -> None:
+    """What another program wrote is not taken for text of an odd encoding, or for a table without a header."""
+    path = tmp_path / "churn.dat"
+    path.write_bytes(start)
+    assert told in refuse(tmp_path, capsys, path)
 
 
 def test_a_folder_and_what_in_it_is_no_data(tmp_path: Path) -> None:

@@ -36,7 +36,22 @@ def numbers(texts: list[str | None], decimal: str = ".", **facts: Any) -> list[f
         ),
         *(
             (".", text, 5.0)
-            for text in ("$5", "5 €", "€5.00", "US$ 5", "R$ 5", "5 EUR", "USD 5", "5 %", "5%", "5 kr", "+5")
+            for text in (
+                "$5",
+                "5 €",
+                "€5.00",
+                "US$ 5",
+                "R$ 5",
+                "5 EUR",
+                "USD 5",
+                "5 %",
+                "5%",
+                "5 kr",
+                "+5",
+                "5円",
+                "5 руб.",  # noqa: RUF001 (Russian)
+                "5 TL",
+            )
         ),
         *(
             (".", text, -12.5)

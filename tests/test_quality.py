@@ -100,6 +100,14 @@ def test_a_renamed_column_is_missed_by_its_nearest_name() -> None:
     assert extra == ["MonthlyCharge", "Note"]
 
 
+def test_a_changed_delimiter_is_told_once() -> None:
+    """One column that holds the names of several is no list of missing columns."""
+    lines, _ = quality.compare_columns(["id,price,plan"], ["price", "plan"], "id")
+    assert lines == ["its only column is 'id,price,plan': is `delimiter` in params.yaml still right?"]
+    assert len(quality.compare_columns(["other"], ["price", "plan"], "id")[0]) == 3
+    assert quality.compare_columns(["id"], [], "id") == ([], [])
+
+
 def test_columns_of_the_label_and_the_day_that_are_not_there_are_told() -> None:
     """A typo in the label or in `as_of`, and an as-of column that is no date, are found before any row is checked."""
     facts = {"t": {"Churn": Column(), "month": Column(), "day": Column(type="date")}}
@@ -124,6 +132,21 @@ def test_a_row_with_two_faults_has_both_as_its_reason() -> None:
     assert quarantined["reason"].tolist() == [
         "id = '' breaks the rule: is present; price = '-1' breaks the rule: is at least 0"
     ]
+
+
+def test_a_rule_of_values_names_those_that_break_it() -> None:
+    """A new category is named, with what to do where it is right; a text among numbers is named too."""
+    frame = pd.DataFrame({"region": [*["north"] * 8, "west", "west"], "price": [*["1"] * 9, "1,5"]})
+    facts = {"region": Column(values=["north"]), "price": Column(type="number")}
+    failures, checked = check_table(frame, facts)
+    region, price = (
+        rule for rule in quality.rate_values("t", checked, failures, dict.fromkeys(checked, 0.1)) if rule.failed
+    )
+    assert str(region).endswith(
+        "allowed 10.00%: 'west' (2); what is right belongs to its `values` in params.yaml, or to its `codes` as "
+        "another spelling"
+    )
+    assert str(price).endswith("allowed 10.00%: '1,5' (1)")
 
 
 def test_a_failed_rule_says_what_was_found_and_allowed() -> None:

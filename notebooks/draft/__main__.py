@@ -67,7 +67,7 @@ def _closing(draft: Draft, out: Path, folder: Path) -> list[str]:
     for name in draft.variables:
         lines.append(f"Set the environment variable {name} to the secret of the address before a run.")
     if not draft.has_label:
-        lines.append("No label was found. Candidates, columns with two values:")
+        lines.append("No label was found. Candidates, by their names or their two values:")
         lines += [f"  - {line}" for line in draft.candidates[:12]] or ["  - none"]
         lines.append(
             "Say which one it is: --label COLUMN=VALUE, where VALUE means `has churned`; or edit `label:` in the file."

@@ -278,6 +278,20 @@ def find_spellings(counts: Mapping[str, int]) -> dict[str, str]:
         is_letter = text.isalpha() and len(text) == 1 and len(counts) > 4  # `a` and `A` may be two codes
         if (whole or any(map(str.isalpha, text))) and not is_letter and usual.setdefault(key, text) != text:
             codes[text] = usual[key]
+    said = _find_yes_and_no([text for text in counts if text not in codes])
+    return {text: said.get(usual, usual) for text, usual in codes.items()} | said
+
+
+def _find_yes_and_no(texts: Sequence[str]) -> dict[str, str]:
+    """Return `Y` and `1` -> `Yes`, `N` and `0` -> `No`, where a column has both the words and what stands for them."""
+    codes: dict[str, str] = {}
+    for kind in (words.YES, words.NO):
+        said = [text for text in texts if words.bare(text) in kind]
+        full = next((text for text in said if len(words.bare(text)) > 1), None)  # the most frequent
+        if full is None:
+            return {}
+        short = (words.bare(full)[0], "1" if kind is words.YES else "0")
+        codes |= {text: full for text in said if words.bare(text) in short}
     return codes
 
 

@@ -16,8 +16,8 @@ from draft.drafted import Draft, Wishes
 from draft.horizon import Ends, choose_horizon, find_begin, find_ends
 from draft.inputs import Input
 from draft.joining import describe_joins, join, keep_names_apart
-from draft.keys import has_row_a_customer
-from draft.labels import LIKELY, SURE, Answer, choose_answer, find_answers, find_column, list_binary
+from draft.keys import find_repeated, has_row_a_customer
+from draft.labels import LIKELY, SURE, Answer, choose_answer, find_answers, find_column, list_candidates
 from draft.marks import Mark, mark_late, mark_leaks, mark_pairs, mark_useless, measure
 from draft.naming import choose_name
 from draft.parts import join_parts, look_at_tables
@@ -49,12 +49,23 @@ def make_draft(inputs: list[Input], left_out: list[str], wishes: Wishes, root: P
     draft.left_out = [*left_out, *unread, *parts_out, *dictionaries, *draft.left_out]
     draft.variables = sorted({variable for one in inputs for variable in one.variables})
     describe_joins(draft)
+    if repeated := find_repeated(draft.first, draft.keys.first):
+        draft.look_at.append(_ask_for_customers(draft.first, repeated))
     if draft.name != wanted:
         draft.look_at.append(f"name: {draft.name}, for what is normal for {wanted} was learned from another data set")
     _choose_label(draft, answers, wishes)
     _choose_day(draft, wishes)
     _suspect(draft)
     return draft
+
+
+def _ask_for_customers(table: Table, seen: Seen) -> str:
+    """Ask for a table with a row for each customer, where the rows of the first are perhaps their events."""
+    return (
+        f"{seen.name}: {seen.distinct:,} values in {seen.filled:,} rows. If it names the customers, the rows of "
+        f"{table.shown} are their events: make a file with one row a customer ({seen.name}, the answer), and name it "
+        "too"
+    )
 
 
 def _names_date(tables: Sequence[Table], wishes: Wishes) -> bool:
@@ -108,7 +119,7 @@ def _choose_label(draft: Draft, answers: Sequence[Answer], wishes: Wishes) -> No
     elif ends:
         draft.ends = ends
     else:
-        draft.candidates = list_binary(draft.tables)
+        draft.candidates = list_candidates(draft.tables)
 
 
 def _only_status(answer: Answer) -> bool:
@@ -170,6 +181,11 @@ def _last_days(draft: Draft, ends: Ends | None) -> list[pd.Timestamp]:
 
 def _suspect(draft: Draft) -> None:
     """Mark what must not become a feature, and find the settings that the data needs."""
+    gate = default("transformation", "max_single_auc", 0.92)
+    drawn = draw_population(draft.tables, draft.keys, draft.answer, draft.ends, draft.horizon)
+    if drawn is not None and (ended := list(_find_ends_only(drawn, gate))):
+        _leave_out(draft, ended)
+        drawn = draw_population(draft.tables, draft.keys, draft.answer, draft.ends, draft.horizon)
     ids = {table.name: draft.id_of(table) or "" for table in draft.tables}
     answers = _answer_places(draft)
     _mark(draft, [mark for mark in mark_useless(draft.tables, ids) if mark.place not in answers])
@@ -177,10 +193,8 @@ def _suspect(draft: Draft) -> None:
         told = "tells who has left by today, not on the as-of day"
         states = find_answers(draft.tables)
         _mark(draft, [Mark((one.table, one.column), told, is_out=True, is_leak=True) for one in states])
-    drawn = draw_population(draft.tables, draft.keys, draft.answer, draft.ends, draft.horizon)
     if drawn is None or drawn.churned.nunique() < 2:
         return
-    gate = default("transformation", "max_single_auc", 0.92)
     times = {(name, str(facts["time"])) for name, facts in draft.joins.items() if "time" in facts}  # later rows are cut
     if isinstance(draft.as_of, datetime.date):
         _mark(draft, [mark for mark in mark_late(draft.tables, draft.as_of) if mark.place not in answers | times])
@@ -191,6 +205,25 @@ def _suspect(draft: Draft) -> None:
     kept = _features(draft, drawn)
     if kept and (doubt := doubt_model(*measure(drawn, kept))):
         draft.look_at.append(doubt)
+
+
+def _find_ends_only(drawn: Population, gate: float) -> Iterator[str]:
+    """Yield the tables in which those who left have a row, and hardly anybody else: cancellations, exit interviews."""
+    for table in drawn.rows.columns:
+        has_row = drawn.rows[table] > 0
+        left = drawn.churned[has_row].mean() > drawn.churned[~has_row].mean()
+        if left and leakage.separate(has_row.astype("float64"), drawn.churned) > gate:
+            yield table
+
+
+def _leave_out(draft: Draft, names: Sequence[str]) -> None:
+    for table in [table for table in draft.tables if table.name in names]:
+        draft.tables.remove(table)
+        draft.keys.others = [key for key in draft.keys.others if key.table != table.name]
+        draft.joins.pop(table.name, None)
+        draft.left_out.append(
+            f"{table.shown}: those who left have a row there, and hardly anybody else: it tells the answer"
+        )
 
 
 def _judge_rows(drawn: Population, gate: float) -> Iterator[str]:

@@ -1,14 +1,20 @@
-"""The encoding of a text file, from its bytes: the one in which its letters make a European language."""
+"""The encoding of a text file, from its bytes: the one in which its letters make a European or East Asian language."""
 
 from __future__ import annotations
 
 import codecs
 import re
 
+from sources.encodings import guess_encoding
+
 READ = "utf-8-sig"  # what the readers take where nothing is said: UTF-8, with or without a byte order mark
 _MOST_WORDS = 4_000
 _WORD = re.compile(rb"[A-Za-z\x80-\xff'-]*[\x80-\xff][A-Za-z\x80-\xff'-]*")
 _UTF_8 = re.compile(rb"(?:[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3})")
+_TWO_BYTES = ("cp932", "gb18030", "big5", "cp949", "euc_jp")  # Japanese, Chinese, Korean
+_WIDER = {"shift_jis": "cp932", "euc-kr": "cp949"}  # Windows' own have a few characters more
+_EAST_ASIAN = re.compile(r"[\u3041-\u30ff\u4e00-\u9fff\uac00-\ud7a3]")
+_BESIDE_LATIN = re.compile(rf"(?<=[A-Za-z]){_EAST_ASIAN.pattern}|{_EAST_ASIAN.pattern}(?=[A-Za-z])")
 _NO_LETTERS = "ªºµ"  # which Unicode counts as letters
 
 _WESTERN = [
@@ -81,11 +87,28 @@ def find_broken_utf8(data: bytes) -> int | None:
 
 
 def find_code_page(data: bytes) -> str:
-    """Return the one-byte encoding in which the words beyond ASCII are spelled in the letters of one language."""
+    """Return the encoding in which the words beyond ASCII are spelled in the letters of one language."""
+    if any(_is_east_asian(data, encoding) for encoding in _TWO_BYTES):
+        found = guess_encoding(data, len(data) - len(data.lstrip(bytes(range(128)))))
+        return _WIDER.get(found, found)
     words = list(dict.fromkeys(_WORD.findall(data)))[:_MOST_WORDS]
     scores = {encoding: _score(words, encoding, languages) for encoding, languages in _LANGUAGES.items()}
     best = max(scores, key=lambda encoding: scores[encoding])
     return best if best != "cp1252" or _fits(data, best) else "latin-1"
+
+
+def _is_east_asian(data: bytes, encoding: str) -> bool:
+    """Whether all bytes make characters of two bytes, nearly all beyond ASCII are East Asian, and few touch Latin ones.
+
+    A letter with an accent would be the first half of such a character, and the letter behind it the second.
+    """
+    try:
+        text = codecs.getincrementaldecoder(encoding)().decode(data)
+    except UnicodeDecodeError:
+        return False
+    beyond = len(text) - len(text.encode("ascii", "ignore"))
+    written = len(_EAST_ASIAN.findall(text))
+    return written > 0.7 * beyond and len(_BESIDE_LATIN.findall(text)) < 0.2 * written
 
 
 def _fits(data: bytes, encoding: str) -> bool:

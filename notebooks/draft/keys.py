@@ -14,6 +14,7 @@ from draft.reading import Table
 
 UNIQUE = 0.95  # share of the rows that a customer id tells apart, where a few rows repeat a customer
 _FEWEST = 20  # customers
+_SEVERAL = 3  # rows a customer, on average
 _FIRST_PLACES = 3  # where an id stands in a table without a header
 _COMPARED = 20_000  # keys of a table, drawn by their hashes so that two tables draw the same
 _KNOWN = 0.5  # share of a table's keys that the first table has to have
@@ -70,7 +71,7 @@ def rate_name(seen: Seen, table: str = "") -> float:
         is_noun = len(name.split()) == 1
         return 3.0 if is_id or "num" in name else 1.5 if is_noun or seen.type == "category" else 0.0
     if is_id:
-        own = name in ("id", "uuid", "guid", "key", "no", "nr", "code")
+        own = name in ("id", "id oid", "uuid", "guid", "key", "no", "nr", "code")
         return 2.0 if own and words.CUSTOMER.search(words.plain(table)) else 1.6 if own else 1.0
     return 0.0
 
@@ -89,6 +90,18 @@ def find_key_columns(table: Table) -> list[Key]:
     return [key for *_, key in sorted(found, key=lambda one: one[:2], reverse=True)]
 
 
+def find_repeated(table: Table, key: Key | None) -> Seen | None:
+    """Return a column that by its name is the customer's id more than the key is, but has several rows for each."""
+    rating = rate_name(table.columns[key.column], table.name) if key else 0.0
+    if key and key.months:
+        return None
+    for seen in table.columns.values():
+        is_id = seen.is_whole and seen.missing_share < 0.5 and rate_name(seen, table.name) > max(rating, 2.0)
+        if is_id and seen.distinct >= _FEWEST and seen.filled >= _SEVERAL * seen.distinct:
+            return seen
+    return None
+
+
 def _could_name(seen: Seen, rating: float) -> bool:
     enough = seen.distinct >= min(_FEWEST, 0.9 * seen.filled) and seen.missing_share < 0.05
     return enough and seen.is_whole and (rating > 0 or seen.distinct >= max(50, 0.05 * seen.filled))
@@ -98,6 +111,8 @@ def _is_coded(seen: Seen, position: int) -> bool:
     """Whether values are written like ids though the name does not say so: texts without spaces, of one length."""
     texts = pd.Series(seen.counts.index[:1000], dtype="str")
     if seen.type == "number":
+        if words.DAY.search(seen.words):  # seconds since 1970
+            return False
         first = _FIRST_PLACES if words.NUMBERED.fullmatch(seen.words) else 1
         return position < first and bool(texts.str.fullmatch(r"\d{5,}").all())
     lengths = texts.str.len()

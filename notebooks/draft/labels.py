@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -14,7 +15,11 @@ from params import suggest
 
 SURE, LIKELY = 3.0, 1.5
 _MOST_VALUES = 6
+_MOST_SPELLINGS = 20
+_FEW = 0.05  # share of the rows whose answer is neither yes nor no
+_OFTEN_EMPTY = 0.05  # share of the rows
 _MOST_SHOWN = 20  # values that a message lists
+_MEASURED = re.compile(r"-?\d{2,}(?:[.,]\d+)?")  # two years, prices or days answer no question
 
 
 @dataclass(frozen=True)
@@ -45,14 +50,20 @@ def find_answers(tables: Iterable[Table]) -> list[Answer]:
     return sorted((one for one in found if one.strength >= LIKELY), key=lambda one: -one.strength)
 
 
-def list_binary(tables: Iterable[Table]) -> list[str]:
-    """Describe each column of two values: one of them may be the label."""
-    return [
-        f"{seen.name} ({', '.join(f'{text} {seen.counts[text] / seen.filled:.0%}' for text in seen.counts.index)})"
-        for table in tables
-        for seen in table.columns.values()
-        if seen.type == "category" and seen.distinct == 2 and not words.PERSON.search(seen.words)
-    ]
+def list_candidates(tables: Iterable[Table]) -> list[str]:
+    """Describe each column that may be the label: those that are called so, whatever they hold, then those of two."""
+    columns = [seen for table in tables for seen in table.columns.values() if seen.filled]
+    named = [seen for seen in columns if seen.distinct > 1 and words.LEAVING.search(seen.words)]
+    binary = [seen for seen in columns if seen.distinct == 2 and seen.type == "category"]
+    others = [seen for seen in binary if not words.LEAVING.search(seen.words)]
+    return [_describe_candidate(seen) for seen in [*named, *others] if not words.PERSON.search(seen.words)]
+
+
+def _describe_candidate(seen: Seen) -> str:
+    empty = f"; empty in {seen.missing_share:.0%} of the rows" if seen.missing_share >= _OFTEN_EMPTY else ""
+    if len(seen.texts) > _MOST_VALUES:
+        return f"{seen.name} ({seen.distinct:,} values{empty})"
+    return f"{seen.name} ({', '.join(f'{text} {share_of(seen, text):.0%}' for text in seen.texts)}{empty})"
 
 
 def choose_answer(tables: list[Table], wish: str) -> Answer:
@@ -106,7 +117,7 @@ def find_named_so(names: Iterable[str]) -> list[str]:
 
 
 def _rate(table: str, seen: Seen) -> Answer | None:
-    if seen.type != "category" or not 2 <= seen.distinct <= _MOST_VALUES:
+    if seen.type != "category" or seen.distinct > _MOST_SPELLINGS or not 2 <= len(seen.texts) <= _MOST_VALUES:
         return None
     name, answer = _rate_name(seen.words), _answer(table, seen)
     if answer is None or (name == 0 and answer.strength < SURE):
@@ -127,7 +138,7 @@ def _rate_name(name: str) -> float:
         others += words.COUNTING.findall(name)
         base = 4.0 if match[0] in ("churn", "attrit") else 3.0
         return max(base - 0.6 * len(others), 1.0)
-    if words.WEAK_LABEL.fullmatch(name):
+    if words.WEAK_LABEL.fullmatch(name) or words.STANDING.fullmatch(name):
         return 1.5
     if words.STAYING.search(name):
         return 1.0
@@ -149,7 +160,7 @@ def _answer(table: str, seen: Seen) -> Answer | None:
 
 def _answer_of_many(table: str, seen: Seen, leaving: list[str], staying: list[str]) -> Answer | None:
     if not leaving or not staying or len(seen.texts) > _MOST_VALUES:
-        return None
+        return _answer_of_yes_and_no(table, seen)
     by_count = sorted(leaving, key=lambda text: -_rows(seen, text))
     stayed = max(staying, key=lambda text: _rows(seen, text))
     rest = [text for text in seen.texts if text not in leaving and text != stayed]
@@ -157,24 +168,30 @@ def _answer_of_many(table: str, seen: Seen, leaving: list[str], staying: list[st
     return Answer(table, seen.name, by_count[0], stayed if rest else None, by_count[1:], rest, 3.0, why)
 
 
+def _answer_of_yes_and_no(table: str, seen: Seen) -> Answer | None:
+    """Take one yes and one no for the answer where a few rows say something else: a line of totals, `pending`."""
+    said = [text for text in seen.texts if words.bare(text) in words.YES | words.NO]
+    rest = [text for text in seen.texts if text not in said]
+    answer = _answer_of_two(table, seen, said) if len(said) == 2 else None
+    if answer is None or answer.strength == 0 or sum(_rows(seen, text) for text in rest) > _FEW * seen.filled:
+        return None
+    other = next(text for text in said if text != answer.positive)
+    return dataclasses.replace(answer, negative=other, rest=rest)
+
+
 def _answer_of_two(table: str, seen: Seen, texts: list[str]) -> Answer | None:
-    yes = [text for text in texts if _bare(text) in words.YES]
-    no = [text for text in texts if _bare(text) in words.NO]
-    is_inverted = bool(words.STAYING.search(seen.words)) and not words.LEAVING.search(seen.words)
+    yes = [text for text in texts if words.bare(text) in words.YES]
+    no = [text for text in texts if words.bare(text) in words.NO]
+    is_of_staying = bool(words.STAYING.search(seen.words) or words.STANDING.fullmatch(seen.words))
+    is_inverted = is_of_staying and not words.LEAVING.search(seen.words)
     if len(yes) == len(no) == 1 and yes != no:
         positive = no[0] if is_inverted else yes[0]
         return Answer(table, seen.name, positive, strength=0.5, why=f"the values {no[0]} and {yes[0]}")
+    if all(_MEASURED.fullmatch(text) for text in texts):
+        return None
     rarer = min(texts, key=lambda text: (_rows(seen, text), text))
     why = f"{rarer} is the rarer of its values: a guess"
     return Answer(table, seen.name, rarer, strength=0.0, why=why)
-
-
-def _bare(text: str) -> str:
-    plain = words.without_accents(text.strip()).rstrip(".")
-    try:
-        return f"{float(plain):g}"
-    except ValueError:
-        return plain
 
 
 def _rows(seen: Seen, text: str) -> int:

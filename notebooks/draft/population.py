@@ -26,7 +26,7 @@ class Population:
         values: typed values, a column a place (table, column), of the tables that have a row a customer.
         churned: the answer.
         months: months from the begin to the day of the snapshot, where a begin date tells them.
-        rows: how many customers have a row in each table with many rows a customer.
+        rows: how many rows each customer has in each joined table.
         all: the number of rows with an answer, and `all_churned` of those who churned, before the sample was drawn.
     """
 
@@ -71,11 +71,10 @@ def draw_population(
             values |= {
                 (table.name, name): _typed(seen, table.frame[name].loc[rows]) for name, seen in table.columns.items()
             }
-        elif key and key.is_unique:
-            values |= _joined(table, key, first, keys.first, rows)
         elif key:
             sizes = table.frame.groupby(table.frame[key.column].astype("str").str.strip()).size()
             counts[table.name] = _keys(first, keys.first).loc[rows].map(sizes).fillna(0)
+            values |= _joined(table, key, first, keys.first, rows) if key.is_unique else {}
     months = months.loc[rows] if months is not None else None
     frame = pd.DataFrame(values, index=rows) if values else pd.DataFrame(index=rows)
     return Population(frame, known.loc[rows], months, pd.DataFrame(counts, index=rows), len(known), int(known.sum()))

@@ -24,6 +24,7 @@ from params import DatabaseSource, FileSource, ParameterError, expand
 from sources import SourceError, read_source
 from sources.addresses import hide
 from sources.encodings import as_utf8
+from sources.files import refuse_foreign
 
 _MALFORMED = 100_000  # rows of another length that are passed over in looking
 _MOST_TABLES = 60  # of a database
@@ -119,6 +120,7 @@ def _fetch(one: Input, folder: Path) -> Path:
 
 
 def _read_text(one: Input, path: Path, start: bytes, folder: Path, root: Path, of: int) -> Table:
+    refuse_foreign(start, "a table")
     encoding = encodings.find_encoding(start)
     is_wide = encoding.startswith(("utf-16", "utf-32"))
     line_break = "\n".encode(_unmarked(start, encoding)) if is_wide else b"\n"

@@ -1,4 +1,7 @@
-"""The words by which columns and values are recognised, in the usual European languages, without accents."""
+"""The words by which columns and values are recognised, in the usual European languages, without accents.
+
+Of Russian, Ukrainian, Turkish, Japanese, Chinese and Korean what a label and an id are called.
+"""
 
 from __future__ import annotations
 
@@ -16,11 +19,21 @@ LEAVING = re.compile(
     r"|evasao|evadi|desist|\bsaiu\b|encerrad|inativ"
     r"|opgezegd|opzeg|vertrok|afgehaakt|beeindig|opsagt|oppsagt|uppsagd|frafald|frafall|avslut|avgang|udmeldt|utmeldt"
     r"|odej|odszed|odszl|rezygn|odchod|odesel|ukonc|zakoncz|lemond|lemorzs|poistu|irtisan|lahte(?:nyt|neet)"
+    r"|discontinu|disconnect|\bceased?\b|\bport(?:ed)? ?out\b|surrender|drop ?out\b"
+    r"|\bno(?:n|t) ?(?:renew|active\b|retain)"
+    r"|abgang\b|\bdesliga|\bsaida\b|ayr[i\u0131]l|\biptal|\bterk\b|\bkay[i\u0131]p\b"
+    r"|отток|ушел|ушла|ушли|уход\b|расторг|отключ|покинул|неактив|недейств|відтік|пішов"
+    r"|解約|解约|退会|離脱|離反|流失|离网|離網|销户|注销|退订|이탈|해지|탈퇴"
 )
 STAYING = re.compile(
     r"\bactive\b|\bactif|\baktiv|\bactiv[oa]|\battiv|\bativ|\bretain|retention|\bstay|\bloyal|\bexisting\b|\bcurrent\b"
     r"|\brenew|\bopen\b|\bremain|bestandskund|\bbestehend|geblieben|\bbleibt?\b|fidel|vigente|en cours|laufend|\bkept\b"
     r"|\bstill\b|\bpresent\b|reste\b|permane|\baktywn|\baktual|\bactueel|\bbestaand"
+    r"|\bактив|остал|\bдейств|継続|在籍|在网|留存|유지|잔류"  # noqa: RUF001 (Russian)
+)
+# The whole name of a column that says, with yes and no, whether somebody still is a customer.
+STANDING = re.compile(
+    r"(?:is )?(?:a )?(?:subscriber|subscribed|subscribing|abonnent|abonne|abonado|assinante|abbonato)"
 )
 # What makes a name with a word of leaving something else than the answer itself, whatever its values...
 SPOILING = re.compile(
@@ -47,12 +60,14 @@ END = re.compile(
     r"\bend(?:s|ed|ing)?\b|enddat|cancel|terminat|churn|\bexit|\bclos(?:e|ed|ing|ure)\b|\bleav|\bleft\b|deactiv|cessat"
     r"|cessation|kundig|kuendig|\bende\b|austritt|vertragsende|\bfin\b|resili|\bsortie\b|cloture|depart|\bbaja\b|cancelac"
     r"|\bfine\b|disdett|\blaps|\bfim\b|encerr|einde|opzeg|\bslut|avslut|opsig|oppsig|uppsag|koniec|konec|ukonc|zakoncz|vege\b"
+    r"|дата (?:оттока|ухода|расторж|отключ|закрыт|оконч)|解約日|退会日"
     r"|paatty|\bto\b|until|\bbis\b|jusqu|hasta|valid to|expir|ablauf"
 )
 BEGIN = re.compile(
     r"\bbeg[iau]n|\bstart|\bsign|\bjoin|activat|\bcreat|\bopen|regist|\bsince\b|enrol|onboard|eintritt|beginn|abschluss"
     r"|anmeld|\bdebut|souscri|\bentree\b|adhesion|\balta\b|inicio|apertura|inizio|attivaz|aanvang|ingang|oprett|poczat"
     r"|zacat|\bkezd|\balku|\balkam|\bfrom\b|\bvon\b|\bdepuis\b|\bdesde\b|\bdal\b|\bab\b|first|subscri|effective|inscri"
+    r"|подключ|регистр|заключ|契約日|入会日|加入日"
 )
 # An end that was agreed beforehand says nothing of who left.
 PLANNED = re.compile(
@@ -72,10 +87,12 @@ CUSTOMER = re.compile(
     r"custom|\bcust|acct|\bkd ?nr|\bknr\b|\buid\b|\bcid\b|client|kund|klant|klient|zakazn|subscri|abonn|account|konto"
     r"|compte|cuenta|conto\b|member|mitglied"
     r"|membre|user|utilis|usuario|utente|gebruik|msisdn|phone|telefon|telephone|policy|police|poliza|polizz|contract"
-    r"|vertrag|contrat|contratto|kontrakt|person|household|insured|card\b|msno|vkont|asiakas|ugyfel"
+    r"|vertrag|contrat|contratto|kontrakt|person|household|insured|card\b|msno|vkont|asiakas|ugyfel|musteri"
+    r"|клиент|абонент|договор|пользоват|顧客|会員|客户|客戶|用户|고객|회원"
 )
 IDENTITY = re.compile(
     r"(?<!pa)(?<!val)(?<!vo)(?<!med)ids?\b|\bno\b|\bnr\b|\bnum\b|number|nummer|numero|\bcode\b|\bkey\b|uuid|guid|\bref\b|\bcislo\b"
+    r"|\bид\b|номер|番号|编号|번호"
 )
 NUMBERED = re.compile(r"(?:column|col|var|field|feature) ?\d+")
 HOW_MANY = re.compile(
@@ -90,6 +107,7 @@ PERSON = re.compile(
     r"|voornaam|efternavn|fornavn|etternavn|efternamn|nazwisko|imie\b|prijmeni|jmeno|sukunimi|e ?mail|\bmail\b|msisdn"
     r"|phone ?(?:no|nr|num|number)|telefon ?(?:nr|nummer)?$|telephone$|\bmobile ?(?:no|nr|num|number)|address|adresse"
     r"|direccion|indirizzo|endereco|street|strasse|\bstrase|\brue\b|\bcalle\b|\biban\b|\bssn\b|passport|\bip$"
+    r"|фамили|\bимя\b|телефон|адрес|氏名|電話|住所"
     r"|^name$|(?:customer|client|kunden|user) ?name|credit card num"
 )
 CODE = re.compile(
@@ -115,13 +133,14 @@ AFTERWARDS = re.compile(
 YES = frozenset(
     (
         "yes", "y", "true", "t", "1", "vrai", "v", "oui", "o", "ja", "j", "wahr", "w", "si", "s", "sim", "verdadero",
-        "vero", "verdadeiro", "tak", "ano", "a", "igen", "kylla", "da", "on", "+",
+        "vero", "verdadeiro", "tak", "ano", "a", "igen", "kylla", "da", "on", "+", "да", "так", "evet", "e",
+        "はい", "有", "是", "예",
     )
 )  # fmt: skip
 NO = frozenset(
     (
         "no", "n", "false", "f", "0", "-1", "faux", "non", "nein", "nee", "nej", "nei", "falsch", "nao", "falso", "nie",
-        "ne", "nem", "ei", "off", "-",
+        "ne", "nem", "ei", "off", "-", "нет", "ні", "hayir", "hay\u0131r", "h", "いいえ", "無", "无", "否", "아니오",
     )
 )  # fmt: skip
 # Texts that stand for a missing value in any column; `none` and `no` are answers as often as not.
@@ -148,7 +167,17 @@ def plain(text: str) -> str:
 def without_accents(text: str) -> str:
     """Return a text in lower case without accents."""
     folded = text.replace("ł", "l").replace("Ł", "l").replace("ø", "o").replace("Ø", "o").casefold()
-    return "".join(part for part in unicodedata.normalize("NFKD", folded) if not unicodedata.combining(part))
+    bare = "".join(part for part in unicodedata.normalize("NFKD", folded) if not unicodedata.combining(part))
+    return unicodedata.normalize("NFC", bare)  # Korean syllables come together again
+
+
+def bare(text: str) -> str:
+    """Return an answer as `YES` and `NO` have it: `True.` -> `true`, `1.0` -> `1`."""
+    own = without_accents(text.strip()).rstrip(".")
+    try:
+        return f"{float(own):g}"
+    except ValueError:
+        return own
 
 
 def means_missing(text: str) -> bool:

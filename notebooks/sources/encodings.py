@@ -22,7 +22,19 @@ _UTF8 = ("utf-8", "ascii")
 _CHUNK = 1 << 20  # bytes that are decoded at a time
 _EVIDENCE = 20_000  # bytes that a guess is made from
 _LATIN_LETTERS = ["cp1252", "cp1250", "mac-roman", "cp850"]
-_OTHER_LETTERS = ["cp1251", "koi8_r", "cp866", "cp1253", "cp1255", "cp1256", "cp932", "gb18030", "big5", "cp949"]
+_OTHER_LETTERS = [
+    "cp1251",
+    "koi8_r",
+    "cp866",
+    "cp1253",
+    "cp1255",
+    "cp1256",
+    "cp932",
+    "gb18030",
+    "big5",
+    "cp949",
+    "euc_jp",
+]
 _KNOWN = ["utf-8", "utf-16", "latin-1", "cp437", "shift_jis", "euc-kr", *_LATIN_LETTERS, *_OTHER_LETTERS]
 _HIGH = re.compile(rb"[\x80-\xff]")
 _ODD = re.compile(r"(?<=[aAbB])[?](?=[aAbB])|(?<=[aAb])B(?=[ab])|(?<=[ab])B(?= |$)")

@@ -29,7 +29,21 @@ _FOREIGN = {
     b"\x28\xb5\x2f\xfd": "packed with zstd",
     b"\xd0\xcf\x11\xe0": "an old Excel file (.xls), or one with a password; save it as .xlsx without a password",
     b"%PDF": "a PDF",
+    b"<stata_dta>": "one of Stata; save it as CSV or Parquet",
+    b"$FL2": "one of SPSS; save it as CSV or Parquet",
+    b"$FL3": "one of SPSS; save it as CSV or Parquet",
+    b"\0" * 12 + b"\xc2\xea\x81\x60": "one of SAS; save it as CSV or Parquet",
+    b"RDX": "one of R; save it as CSV or Parquet",
+    b"ARROW1": "one of Arrow (Feather); save it as Parquet",
+    b"Obj\x01": "one of Avro; save it as Parquet",
+    b"\x89HDF": "one of HDF5; save it as CSV or Parquet",
+    **{
+        bytes([version, order, 1, 0]): "one of Stata; save it as CSV or Parquet"
+        for version in (113, 114, 115)
+        for order in (1, 2)
+    },
 }
+_ARFF = re.compile(rb"(?:\s|%.*\n)*@relation\b", re.IGNORECASE)
 
 
 def read_file(source: FileSource, root: Path, malformed_allowed: int, first_wait: float) -> Content:
@@ -91,13 +105,24 @@ def _find_format(name: str, data: bytes) -> str:
     return next((_FORMATS[suffix] for suffix in reversed(suffixes) if suffix in _FORMATS), "csv")
 
 
+def refuse_foreign(data: bytes, expected: str) -> None:
+    """Refuse a file of a form that is not read, known by its first bytes.
+
+    Raises:
+        SourceRefused: names the form, and what to do.
+    """
+    for magic, what in _FOREIGN.items():
+        if data.startswith(magic):
+            raise SourceRefused(f"expected {expected}, but the file is {what}.")
+    if _ARFF.match(data[: 1 << 16]):
+        raise SourceRefused(f"expected {expected}, but the file is one of Weka (ARFF); save it as CSV or Parquet.")
+
+
 def _check_content(data: bytes, format_: str) -> None:
     """Refuse what the first bytes show to be something else, before a parser makes an odd table of it."""
     if not data.strip():
         raise SourceRefused(f"the file is empty: {len(data)} bytes. Fetch or export it again.")
-    for magic, what in _FOREIGN.items():
-        if data.startswith(magic):
-            raise SourceRefused(f"expected {format_}, but the file is {what}.")
+    refuse_foreign(data, format_)
     start = data[:500].removeprefix(b"\xef\xbb\xbf").lstrip()
     if format_ in ("csv", "jsonl") and re.match(rb"<[!?/A-Za-z]", start):
         raise SourceRefused(
