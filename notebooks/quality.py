@@ -97,7 +97,7 @@ def compare_columns(received: Collection[str], known: Collection[str], customer_
     """
     expected = list(dict.fromkeys([customer_id, *known]))
     extra = [name for name in received if name not in expected]
-    if len(received) == 1 and sum(name in extra[0] for name in expected) > 1 and extra:
+    if len(received) == len(extra) == 1 and sum(name in extra[0] for name in expected) > 1:
         return [f"its only column is {extra[0]!r}: is `delimiter` in params.yaml still right?"], extra
     missing = [name for name in expected if name not in received]
     return [f"no column {name!r}{stagekit.suggest(name, extra or [*received])}" for name in missing], extra

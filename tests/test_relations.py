@@ -41,6 +41,12 @@ def count(label: ColumnLabel | EndDateLabel, as_of: Any, **frames: dict[str, lis
     return labels.count_label(*encode(**frames), params).T.to_dict("list")
 
 
+def test_no_usable_row_is_nobody_who_churns() -> None:
+    """Where all rows were set aside, the counts are 0; they are not lacking, as where customers are to be scored."""
+    nobody = {"id": [None], "Churn": [None]}
+    assert count(ColumnLabel(column="Churn", positive="Yes"), None, first=nobody) == {ALL: [0, 0, 0]}
+
+
 def test_keys_are_texts() -> None:
     """`7` is not the customer `007`, spaces do not count, and a missing key is no orphan."""
     _, customers = encode(first={"id": ["007 ", None, "8"]}, other={"id": [" 007", "7", None]})
