@@ -46,7 +46,7 @@ def encode_table(frame: pd.DataFrame, facts: Mapping[str, Column], params: Param
     table, day = encoded.encode_table(frame, facts), params.as_of_column
     if day is None or day not in table:
         return table
-    days = read_days(table[day].received, facts[day])
+    days = read_days(table[day].received.rename(day), facts[day])
     return replace(table, columns={**table.columns, day: replace(table[day], typed=days)})
 
 

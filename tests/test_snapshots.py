@@ -96,6 +96,10 @@ def test_a_text_that_is_no_day_is_named() -> None:
     assert merging.read_days(pd.Series(["05.03.2024"], dtype="str"), column)[0] == pd.Timestamp("2024-03-05")
     with pytest.raises(ParameterError, match="as_of: 'month' holds 'soon', 'later', which is no day: expected such as"):
         merging.read_days(pd.Series(["soon", "2024-03", "later"], dtype="str", name="month"), Column(type="date"))
+    params = Params.model_validate(FACTS | LABEL | {"as_of": {"column": "month"}})
+    table = pd.DataFrame({"month": ["2024-03", "soon", "soon", "2024-03"]}, dtype="str")
+    with pytest.raises(ParameterError, match="as_of: 'month' holds 'soon', which is no day"):
+        merging.encode_table(table, {"month": Column(type="date")}, params)
 
 
 def test_each_customer_is_paired_with_each_day() -> None:
