@@ -181,6 +181,7 @@ def test_the_flat_table(shared_data: Path, project_copy: Path, prefect_api: dict
     results = read_run(project_copy).stage("model_building").results
     assert 0.846 <= float(results["cv_roc_auc"]) <= 0.87
     assert float(results["cv_average_precision"]) >= 0.66
+    assert {one["verdict"] for one in read_rerun(project_copy)} == {"identical"}
 
 
 def test_a_leaky_column_stops_the_run(shared_data: Path, project_copy: Path, prefect_api: dict[str, str]) -> None:
