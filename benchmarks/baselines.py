@@ -2,8 +2,9 @@
 
     python benchmarks/baselines.py floor|papermill|prefect PROJECT CELLS
 
-`floor` executes the code cells in this one process, `papermill` calls Papermill six times, `prefect` does so from six
-tasks of a plain flow. `floor` also writes the time of each cell to the file CELLS.
+`floor` executes the code cells in this one process, `papermill` calls Papermill six
+times, `prefect` does so from six tasks of a plain flow. `floor` also writes the time of
+each cell to the file CELLS.
 """
 
 from __future__ import annotations
@@ -34,7 +35,9 @@ def main() -> None:
 
 
 def run_cells(notebooks: list[Path]) -> list[dict[str, Any]]:
-    """Execute the cells in this process, each notebook in a fresh namespace, as a kernel does: plots are rendered."""
+    """Execute the cells in this process, each notebook in a fresh namespace, as a
+    kernel does: plots are rendered.
+    """
     os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"
     from IPython.core.interactiveshell import InteractiveShell
     from traitlets.config import Config
@@ -57,7 +60,9 @@ def run_cells(notebooks: list[Path]) -> list[dict[str, Any]]:
 
 
 class ImportTime:
-    """Adds up the seconds in which modules are loaded, in import statements and in calls of importlib."""
+    """Adds up the seconds in which modules are loaded, in import statements and in
+    calls of importlib.
+    """
 
     def __init__(self) -> None:
         import importlib._bootstrap as bootstrap
@@ -82,7 +87,9 @@ def run_papermill(notebook: Path) -> None:
     out = notebook.parent.parent / "outputs"
     out.mkdir(exist_ok=True)
     parameters = _parameters(notebook)
-    papermill.execute_notebook(notebook, out / notebook.name, parameters, cwd=str(notebook.parent), progress_bar=False)
+    papermill.execute_notebook(
+        notebook, out / notebook.name, parameters, cwd=str(notebook.parent), progress_bar=False
+    )
 
 
 def run_prefect(notebooks: list[Path]) -> None:

@@ -1,4 +1,5 @@
-"""Times the default run: the whole of it, each stage, and the peak memory of all its processes together.
+"""Times the default run: the whole of it, each stage, and the peak memory of all its
+processes together.
 
     python benchmarks/default_run.py [--runs 3]
 
@@ -21,14 +22,26 @@ from copies import project_copy
 
 def main() -> None:
     """Run, measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--runs", type=int, default=3)
     measured = [measure() for _ in range(parser.parse_args().runs)]
-    print(f"{'':16}" + "".join(f"{f'run {number + 1}':>10}" for number in range(len(measured))) + f"{'median':>10}")
+    print(
+        f"{'':16}"
+        + "".join(f"{f'run {number + 1}':>10}" for number in range(len(measured)))
+        + f"{'median':>10}"
+    )
     for name in measured[0]:
         values = [one[name] for one in measured]
-        print(f"{name:16}" + "".join(f"{value:10.1f}" for value in [*values, statistics.median(values)]))
-    print("stages and whole in seconds; memory is the sum of the processes' unique memory (USS), at its peak, in MB")
+        print(
+            f"{name:16}"
+            + "".join(f"{value:10.1f}" for value in [*values, statistics.median(values)])
+        )
+    print(
+        "stages and whole in seconds; memory is the sum of the processes' unique memory (USS), "
+        "at its peak, in MB"
+    )
 
 
 def measure() -> dict[str, float]:
@@ -38,7 +51,11 @@ def measure() -> dict[str, float]:
         output = root.parent / "log"
         with output.open("wb") as log:
             run = psutil.Popen(
-                [sys.executable, "orchestrator/flow.py"], cwd=root, env=environment, stdout=log, stderr=log
+                [sys.executable, "orchestrator/flow.py"],
+                cwd=root,
+                env=environment,
+                stdout=log,
+                stderr=log,
             )
             while run.poll() is None:
                 peak = max(peak, _memory_of_tree(run))
@@ -47,7 +64,10 @@ def measure() -> dict[str, float]:
         if run.returncode:
             raise SystemExit(f"The run failed:\n{output.read_text(encoding='utf-8')}")
         (record,) = root.glob("outputs/runs/*/run.json")
-        stages = {stage["name"]: _seconds(stage) for stage in json.loads(record.read_text(encoding="utf-8"))["stages"]}
+        stages = {
+            stage["name"]: _seconds(stage)
+            for stage in json.loads(record.read_text(encoding="utf-8"))["stages"]
+        }
         return {**stages, "whole": whole, "memory": peak / 1e6}
 
 

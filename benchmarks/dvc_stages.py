@@ -1,11 +1,14 @@
-"""The six notebooks as stages of DVC, each executed by Papermill: what `benchmarks/rerun.py` compares with.
+"""The six notebooks as stages of DVC, each executed by Papermill: what
+`benchmarks/rerun.py` compares with.
 
     python benchmarks/dvc_stages.py NOTEBOOK EXECUTED
 
-As a program this file is the stage `versioning`. A pipeline of DVC versions its outputs itself, and DVC refuses two
-owners of a folder: what `dvc.yaml` writes cannot have a pointer `data/<name>.dvc` too. So the notebook works on a DVC
-project of its own, `versions/` beside the project, into which the datasets are copied first; `versions.txt`, the
-pointers one after the other, is the stage's output, on which model building depends.
+As a program this file is the stage `versioning`. A pipeline of DVC versions its outputs
+itself, and DVC refuses two owners of a folder: what `dvc.yaml` writes cannot have a
+pointer `data/<name>.dvc` too. So the notebook works on a DVC project of its own,
+`versions/` beside the project, into which the datasets are copied first;
+`versions.txt`, the pointers one after the other, is the stage's output, on which model
+building depends.
 """
 
 from __future__ import annotations
@@ -20,9 +23,11 @@ from typing import Any
 from ruamel.yaml import YAML
 
 DATASETS = ("raw", "validated", "prepared", "features")
-VERSIONS = Path("..", "versions")  # beside the project: DVC does not let one project lie in another unnoticed
+# Beside the project: DVC does not let one project lie in another unnoticed.
+VERSIONS = Path("..", "versions")
 POINTERS = "versions.txt"
-STAGES = "pipeline/dvc.yaml"  # beside params.yaml DVC would read that as its own, and refuse the date in it
+# Beside params.yaml DVC would read that as its own, and refuse the date in it.
+STAGES = "pipeline/dvc.yaml"
 TOUCHED = {  # stage -> what it reads and writes, beside its notebook, the modules and params.yaml
     "01_ingestion": ([], ["data/raw"]),
     "02_validation": (["data/raw"], ["data/validated"]),
@@ -34,16 +39,17 @@ TOUCHED = {  # stage -> what it reads and writes, beside its notebook, the modul
 
 
 def write_stages(root: Path) -> None:
-    """Make a copy of the project a pipeline of DVC: write its stages, and let DVC work without git."""
+    """Make a copy of the project a pipeline of DVC: write its stages, and let DVC work
+    without git.
+    """
     (root / "executed").mkdir()
     _work_without_git(root / ".dvc" / "config")
     (root / VERSIONS / ".dvc").mkdir(parents=True)
     shutil.copy(root / ".dvc" / "config", root / VERSIONS / ".dvc")
-    modules = [path.relative_to(root).as_posix() for path in sorted(root.glob("notebooks/**/*.py"))]
-    sample = [path.relative_to(root).as_posix() for path in sorted(root.glob("data/sample/*.py"))]
+    modules = [path.relative_to(root).as_posix() for path in sorted(root.glob("churn/**/*.py"))]
     stages: dict[str, Any] = {}
     for name, (reads, writes) in TOUCHED.items():
-        read = [f"notebooks/{name}.ipynb", "params.yaml", *modules, *reads, *(sample if "ingestion" in name else [])]
+        read = [f"notebooks/{name}.ipynb", "params.yaml", *modules, *reads]
         written = [f"executed/{name}.ipynb", *writes]
         stages[name] = {"wdir": "..", "cmd": _command(name), "deps": read, "outs": written}
     (root / STAGES).parent.mkdir()
@@ -64,7 +70,11 @@ def _command(name: str) -> str:
     if name == "05_versioning":
         return f'"{sys.executable}" benchmarks/dvc_stages.py {notebook} {executed}'
     command = " ".join([f'"{sys.executable}"', *_papermill(notebook, executed)])
-    return f"{command} -p pointers_dir {_seen_by_notebook()}" if name == "06_model_building" else command
+    return (
+        f"{command} -p pointers_dir {_seen_by_notebook()}"
+        if name == "06_model_building"
+        else command
+    )
 
 
 def _papermill(notebook: str, executed: str) -> list[str]:
@@ -82,7 +92,13 @@ def main() -> None:
         shutil.rmtree(data / name, ignore_errors=True)
         shutil.copytree(Path("data", name), data / name)
     notebook, executed = sys.argv[1:]
-    command = [sys.executable, *_papermill(notebook, executed), "-p", "data_dir", _seen_by_notebook()]
+    command = [
+        sys.executable,
+        *_papermill(notebook, executed),
+        "-p",
+        "data_dir",
+        _seen_by_notebook(),
+    ]
     subprocess.run(command, check=True)
     pointers = [(data / f"{name}.dvc").read_text(encoding="utf-8") for name in DATASETS]
     Path(POINTERS).write_text("".join(pointers), encoding="utf-8")

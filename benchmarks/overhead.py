@@ -1,8 +1,10 @@
-"""Compares a run with the same notebooks executed in plainer ways, and says where this project's time goes.
+"""Compares a run with the same notebooks executed in plainer ways, and says where this
+project's time goes.
 
     python benchmarks/overhead.py [--rounds 3] [--only floor,cold] [--json FILE]
 
-Round after round it runs, one after the other, each in an empty copy of the project with the sample company:
+Round after round it runs, one after the other, each in an empty copy of the project
+with the sample company:
 
     floor      the code cells of all six notebooks in one plain Python process
     papermill  a loop of six `papermill.execute_notebook` calls
@@ -10,8 +12,9 @@ Round after round it runs, one after the other, each in an empty copy of the pro
     cold       this project, `python orchestrator/flow.py`, with no server running
     served     the same with a Prefect server that runs already
 
-Not timed: the compilation of the project's code, the first creation of Prefect's database (made once, and copied for
-each run), and the start of the server of `served`. `floor` and `papermill` leave no record, report page or check.
+Not timed: the compilation of the project's code, the first creation of Prefect's
+database (made once, and copied for each run), and the start of the server of `served`.
+`floor` and `papermill` leave no record, report page or check.
 """
 
 from __future__ import annotations
@@ -60,9 +63,13 @@ Result = dict[str, Any]
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--only", default=",".join(NAMES), help="ways to run, with commas: " + ", ".join(NAMES))
+    parser.add_argument(
+        "--only", default=",".join(NAMES), help="ways to run, with commas: " + ", ".join(NAMES)
+    )
     parser.add_argument("--json", type=Path, help="write all numbers to this file")
     options = parser.parse_args()
     chosen = options.only.split(",")
@@ -74,7 +81,10 @@ def main() -> None:
         for number in range(options.rounds):
             for name in chosen:
                 results[name].append(measure(name, prefect_home))
-                print(f"round {number + 1}, {NAMES[name]}: {results[name][-1]['wall']:.1f} s", file=sys.stderr)
+                print(
+                    f"round {number + 1}, {NAMES[name]}: {results[name][-1]['wall']:.1f} s",
+                    file=sys.stderr,
+                )
                 if options.json:
                     options.json.write_text(json.dumps(results, indent=1), encoding="utf-8")
     _print_table(results)
@@ -86,13 +96,17 @@ def main() -> None:
 
 
 def measure(name: str, prefect_home: Path) -> Result:
-    """Run once in one way; return seconds of wall and processor time, and where they went as far as that is known."""
+    """Run once in one way; return seconds of wall and processor time, and where they
+    went as far as that is known.
+    """
     with project_copy() as (root, variables), contextlib.ExitStack() as stack:
         shutil.copytree(prefect_home, variables["PREFECT_HOME"])
         if name == "served":
             variables["PREFECT_API_URL"] = stack.enter_context(_serving(variables))
         elif _is_open(4200):
-            raise SystemExit("A Prefect server runs at port 4200, which the runs would use: stop it first.")
+            raise SystemExit(
+                "A Prefect server runs at port 4200, which the runs would use: stop it first."
+            )
         cells = root.parent / "cells.json"
         command = [sys.executable, str(HERE / "baselines.py"), name, str(root), str(cells)]
         if name in ("cold", "served"):
@@ -124,12 +138,27 @@ def _serving(variables: dict[str, str]) -> Iterator[str]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
-    server = subprocess.Popen(command, env=variables, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    command = [
+        sys.executable,
+        "-m",
+        "prefect",
+        "server",
+        "start",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+    ]
+    server = subprocess.Popen(
+        command, env=variables, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     address = f"http://127.0.0.1:{port}/api"
     try:
         for _ in range(600):
-            with contextlib.suppress(OSError), urllib.request.urlopen(f"{address}/health", timeout=1):
+            with (
+                contextlib.suppress(OSError),
+                urllib.request.urlopen(f"{address}/health", timeout=1),
+            ):
                 break
             time.sleep(0.2)
         time.sleep(3)  # its services start after its first answer
@@ -157,7 +186,9 @@ def _print_table(results: dict[str, list[Result]]) -> None:
     for name, runs in results.items():
         walls = [run["wall"] for run in runs]
         processor = statistics.median(run["processor"] for run in runs)
-        print(f"{NAMES[name]:30}{statistics.median(walls):8.2f}{min(walls):8.2f}{max(walls):8.2f}{processor:11.2f}")
+        print(
+            f"{NAMES[name]:30}{statistics.median(walls):8.2f}{min(walls):8.2f}{max(walls):8.2f}{processor:11.2f}"
+        )
 
 
 def _print_ratios(results: dict[str, list[Result]]) -> None:
@@ -183,7 +214,10 @@ def _print_timeline(name: str, runs: list[Result]) -> None:
     print(f"\n{name}, seconds{'':10}" + "".join(f"{column:>17}" for column in columns))
     sums = dict.fromkeys(columns, 0.0)
     for stage in timelines[0]["stages"]:
-        parts = {part: statistics.median(one["stages"][stage][part] for one in timelines) for part in columns}
+        parts = {
+            part: statistics.median(one["stages"][stage][part] for one in timelines)
+            for part in columns
+        }
         sums = {part: sums[part] + parts[part] for part in columns}
         line = "".join(f"{value:17.2f}" for value in parts.values())
         print(f"  {stage:{len(name) + 17}}{line}   {_judge(parts['to first cell'], TO_FIRST_CELL)}")

@@ -1,20 +1,25 @@
-"""Compares a second run of this project with `dvc repro` on the same six notebooks, and judges the ratios.
+"""Compares a second run of this project with `dvc repro` on the same six notebooks, and
+judges the ratios.
 
     python benchmarks/rerun.py [--rounds 3] [--only nothing,last] [--json FILE]
 
-Two copies of the project, with the sample company, are run once, which is not timed. Then, round after round, the same
-edit is made in both, and both are run again, each round in the other order:
+Two copies of the project, with the sample company, are run once, which is not timed.
+Then, round after round, the same edit is made in both, and both are run again, each
+round in the other order:
 
-    nothing  nothing changed
-    last     a statement more in 06_model_building.ipynb
-    first    a statement more in 01_ingestion.ipynb: the stage runs, writes the same data, and all else may stay
-    data     another seed of the sample company in params.yaml: other data, and every stage runs
+    nothing  nothing changed last     a statement more in 06_model_building.ipynb first
+    a statement more in 01_ingestion.ipynb: the stage runs, writes the same data, and
+    all else may stay data     another seed of the sample company in params.yaml: other
+    data, and every stage runs
 
-This project runs as `python orchestrator/flow.py`, with no Prefect server running: where a stage has to run, it starts
-its temporary one. DVC runs as `dvc repro`; its stages call Papermill, each in a process of its own, as dvc_stages.py
-lays out. Each stage depends on its notebook, all modules beside it, params.yaml and the datasets that it reads.
+This project runs as `python orchestrator/flow.py`, with no Prefect server running:
+where a stage has to run, it starts its temporary one. DVC runs as `dvc repro`; its
+stages call Papermill, each in a process of its own, as dvc_stages.py lays out. Each
+stage depends on its notebook, all modules beside it, params.yaml and the datasets that
+it reads.
 
-The number of stages that ran is printed with each time: both have to do the same work for a ratio to mean anything.
+The number of stages that ran is printed with each time: both have to do the same work
+for a ratio to mean anything.
 """
 
 from __future__ import annotations
@@ -53,15 +58,21 @@ Copy = tuple[Path, dict[str, str]]
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--only", default=",".join(SCENARIOS), help="what is measured: " + ", ".join(SCENARIOS))
+    parser.add_argument(
+        "--only", default=",".join(SCENARIOS), help="what is measured: " + ", ".join(SCENARIOS)
+    )
     parser.add_argument("--json", type=Path, help="write all numbers to this file")
     options = parser.parse_args()
     chosen = options.only.split(",")
     if unknown := set(chosen) - SCENARIOS.keys():
         parser.error(f"unknown: {', '.join(sorted(unknown))}; known are {', '.join(SCENARIOS)}")
-    results: dict[str, dict[str, list[Result]]] = {name: {side: [] for side in COMMANDS} for name in chosen}
+    results: dict[str, dict[str, list[Result]]] = {
+        name: {side: [] for side in COMMANDS} for name in chosen
+    }
     with contextlib.ExitStack() as stack:
         copies = {side: stack.enter_context(project_copy()) for side in COMMANDS}
         _prepare(copies)
@@ -89,7 +100,9 @@ def edit(root: Path, scenario: str, number: int) -> None:
     """Make the edit of a scenario in a copy; with another number it is another edit."""
     if scenario == "data":
         params = root / "params.yaml"
-        text, count = re.subn(r"(?m)^  seed: \d+$", f"  seed: {100 + number}", params.read_text(encoding="utf-8"))
+        text, count = re.subn(
+            r"(?m)^  seed: \d+$", f"  seed: {100 + number}", params.read_text(encoding="utf-8")
+        )
         assert count == 1, "params.yaml has not one seed of the sample company"
         params.write_text(text, encoding="utf-8")
     elif scenario != "nothing":
@@ -126,10 +139,19 @@ def _tell(what: str, result: Result) -> None:
 
 
 def _print_table(results: dict[str, dict[str, list[Result]]]) -> None:
-    print(f"\n{'seconds, median (stages run)':30}" + "".join(f"{side:>18}" for side in COMMANDS) + f"{'ratio':>8}")
+    print(
+        f"\n{'seconds, median (stages run)':30}"
+        + "".join(f"{side:>18}" for side in COMMANDS)
+        + f"{'ratio':>8}"
+    )
     for name, sides in results.items():
-        medians = {side: statistics.median(one["seconds"] for one in runs) for side, runs in sides.items()}
-        stages = {side: "/".join(sorted({str(one["stages"]) for one in runs})) for side, runs in sides.items()}
+        medians = {
+            side: statistics.median(one["seconds"] for one in runs) for side, runs in sides.items()
+        }
+        stages = {
+            side: "/".join(sorted({str(one["stages"]) for one in runs}))
+            for side, runs in sides.items()
+        }
         cells = "".join(f"{f'{medians[side]:.2f} ({stages[side]})':>18}" for side in COMMANDS)
         ratio = medians["churn"] / medians["dvc repro"]
         print(f"{SCENARIOS[name]:30}{cells}{ratio:8.2f}{_judge(ratio, REACHES.get(name))}")

@@ -2,9 +2,10 @@
 
     python benchmarks/site.py [--runs 200,1000]
 
-One real run of the sample company in an empty copy; its record is then repeated, with other ids and times, and the
-front page and the run's page are written three times, in one process that has the templates loaded. Printed are the
-medians, and the bytes of all HTML of the real run.
+One real run of the sample company in an empty copy; its record is then repeated, with
+other ids and times, and the front page and the run's page are written three times, in
+one process that has the templates loaded. Printed are the medians, and the bytes of all
+HTML of the real run.
 """
 
 from __future__ import annotations
@@ -25,11 +26,15 @@ ROUNDS = 3
 
 def main() -> None:
     """Run once, repeat the record, measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--runs", default="200,1000", help="numbers of runs, with commas")
     sizes = [int(size) for size in parser.parse_args().runs.split(",")]
     with project_copy() as (root, variables):
-        subprocess.run([sys.executable, "orchestrator/flow.py", "--quiet"], cwd=root, env=variables, check=True)
+        subprocess.run(
+            [sys.executable, "orchestrator/flow.py", "--quiet"], cwd=root, env=variables, check=True
+        )
         (real,) = (root / "outputs/runs").iterdir()
         size = sum(page.stat().st_size for page in real.glob("*.html"))
         print(f"a run's HTML: {size / 1e6:.1f} MB")
@@ -39,15 +44,22 @@ def main() -> None:
 
 
 def repeat(real: Path, runs: int) -> None:
-    """Write the record of a run again and again, a day earlier each, until there are so many runs."""
+    """Write the record of a run again and again, a day earlier each, until there are so
+    many runs.
+    """
     record = json.loads((real / "run.json").read_text(encoding="utf-8"))
     for days in range(1, runs):
-        earlier = [datetime.datetime.fromisoformat(record[key]) - datetime.timedelta(days) for key in _TIMES]
+        earlier = [
+            datetime.datetime.fromisoformat(record[key]) - datetime.timedelta(days)
+            for key in _TIMES
+        ]
         run_id = f"{earlier[0]:%Y-%m-%d-%H%M%S}-{days:04x}"
         folder = real.parent / run_id
         folder.mkdir(exist_ok=True)
         times = {key: moment.isoformat() for key, moment in zip(_TIMES, earlier, strict=True)}
-        (folder / "run.json").write_text(json.dumps(record | times | {"run_id": run_id}), encoding="utf-8")
+        (folder / "run.json").write_text(
+            json.dumps(record | times | {"run_id": run_id}), encoding="utf-8"
+        )
 
 
 _TIMES = ("started_at", "ended_at")
@@ -55,8 +67,8 @@ _TIMES = ("started_at", "ended_at")
 
 def measure(root: Path) -> float:
     """Return the seconds that the pages take."""
-    from orchestrator.paths import Project
-    from orchestrator.record import read_records
+    from orchestrator.project import Project
+    from orchestrator.records.record import read_records
     from orchestrator.site.overview import write_overview
     from orchestrator.site.run_page import write_run_page
 

@@ -9,14 +9,18 @@ from typing import Any
 
 
 def read_timeline(root: Path, start: float, end: float) -> dict[str, Any]:
-    """Return the seconds of each part of the only run in a copy, whose process lived from `start` to `end`."""
+    """Return the seconds of each part of the only run in a copy, whose process lived
+    from `start` to `end`.
+    """
     (file,) = root.glob("outputs/runs/*/run.json")
     stages = json.loads(file.read_text(encoding="utf-8"))["stages"]
     begun, ended = ([_moment(stage[key]) for stage in stages] for key in ("started_at", "ended_at"))
     return {
         "before the first stage": begun[0] - start,
         "stages": {stage["name"]: _split_stage(stage, file.parent) for stage in stages},
-        "between stages": sum(later - earlier for earlier, later in zip(ended, begun[1:], strict=False)),
+        "between stages": sum(
+            later - earlier for earlier, later in zip(ended, begun[1:], strict=False)
+        ),
         "after the last stage": end - ended[-1],
     }
 

@@ -1,31 +1,26 @@
-"""Where all commands start: what can be answered at once is, before the command line is loaded."""
+"""Where all commands start: what can be answered at once is, before the command line is
+loaded.
+"""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from typing import NoReturn
+from pathlib import Path
 
-from orchestrator import unchanged
-from orchestrator.paths import PROJECT
-
-
-def run(options: Sequence[str]) -> NoReturn:
-    """Be `python orchestrator/flow.py`: the command `run`, without its name."""
-    if unchanged.tell(PROJECT.root, options):
-        sys.exit()
-    from orchestrator.cli import run_command
-
-    run_command()
+from churn.checkout import find_root
+from orchestrator.plan import quick_answer
 
 
 def main() -> None:
-    """Be the console script `churn`."""
-    if sys.argv[1:2] == ["run"] and unchanged.tell(PROJECT.root, sys.argv[2:]):
+    """Be the console script `churn`, or `python orchestrator/flow.py`, which is `churn run`."""
+    is_flow = Path(sys.argv[0]).name == "flow.py"
+    words = ["run", *sys.argv[1:]] if is_flow else sys.argv[1:]
+    root = find_root()
+    if words[:1] == ["run"] and root and quick_answer.tell(root, words[1:]):
         sys.exit()
     from orchestrator import cli
 
-    cli.main()
+    cli.main(alone="run" if is_flow else None)
 
 
 if __name__ == "__main__":

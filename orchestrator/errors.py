@@ -1,4 +1,6 @@
-"""The kinds of failure that a user is told of in one message, without the orchestrator's own traceback."""
+"""The kinds of failure that a user is told of in one message, without the
+orchestrator's own traceback.
+"""
 
 from __future__ import annotations
 
@@ -22,11 +24,13 @@ class RunInProgressError(ChurnError):
 
 
 class StageFailedError(ChurnError):
-    """A stage ended without completing; `may_pass` tells whether trying again could help."""
+    """A stage ended without completing; `try_again` tells whether it is tried once more, and
+    `why`, in words.
+    """
 
-    def __init__(self, message: str, *, may_pass: bool) -> None:
+    def __init__(self, message: str, *, try_again: bool, why: str) -> None:
         super().__init__(message)
-        self.may_pass = may_pass
+        self.try_again, self.why = try_again, why
 
 
 class RestoreError(ChurnError):

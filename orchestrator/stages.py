@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from notebooks.accepted import FOLDER as ACCEPTED
-from notebooks.accepted import PROFILE, SCHEMA, slug
-from notebooks.params import suggest
+from churn.baseline import FOLDER as ACCEPTED
+from churn.baseline import PROFILE, SCHEMA, slug
+from churn.params import suggest
 from orchestrator.errors import UsageError
 
 PipelineName = Literal["training", "scoring"]
@@ -15,11 +15,14 @@ PipelineName = Literal["training", "scoring"]
 
 @dataclass(frozen=True)
 class Stage:
-    """One notebook with the paths that it reads and writes, relative to the root; `time_limit` in seconds.
+    """One notebook with the paths that it reads and writes, relative to the root;
+    `time_limit` in seconds.
 
-    `settings` are files that decide what it does, where they exist; those that it `learns` it writes itself where they
-    do not. In the paths of the latter, `{data_set}` is the name of the data set's folder (`notebooks.accepted.slug`).
-    `given` are the parameters of its notebook that its pipeline sets: name and value.
+    `settings` are files that decide what it does, where they exist; those that it
+    `learns` it writes itself where they do not. In the paths of the latter,
+    `{data_set}` is the name of the data set's folder (`churn.baseline.slug`). `given`
+    are the parameters of its notebook that its pipeline sets: name and value; of those
+    `given_to_score` only the scoring pipeline does.
     """
 
     name: str
@@ -33,10 +36,16 @@ class Stage:
     reads_sources: bool = False
     pipeline: PipelineName = "training"
     given: tuple[tuple[str, Any], ...] = ()
+    given_to_score: tuple[tuple[str, Any], ...] = ()
 
     def learned(self, data_set: str) -> tuple[str, ...]:
         """Return the files that it learns, for a data set of that name."""
         return tuple(path.format(data_set=slug(data_set)) for path in self.learns)
+
+    @property
+    def reaches_outside(self) -> bool:
+        """Whether it reads or writes what lies outside of the project: a source, a remote."""
+        return self.reads_sources or self.needs_secrets
 
     @property
     def report_name(self) -> str:
@@ -48,16 +57,33 @@ DATASETS = ("data/raw", "data/validated", "data/prepared", "data/features")
 POINTERS = tuple(f"{dataset}.dvc" for dataset in DATASETS)
 
 STAGES = (
-    Stage("ingestion", "01_ingestion.ipynb", reads=(), writes=("data/raw",), needs_secrets=True, reads_sources=True),
+    Stage(
+        "ingestion",
+        "01_ingestion.ipynb",
+        reads=(),
+        writes=("data/raw",),
+        needs_secrets=True,
+        reads_sources=True,
+    ),
     Stage(
         "validation",
         "02_validation.ipynb",
         reads=("data/raw",),
         writes=("data/validated",),
+        # One customer to score is enough, and who has left since is not among them.
+        given_to_score=(("min_rows", 1), ("min_key_match", 0.0)),
         learns=tuple(f"{ACCEPTED}/{{data_set}}/{name}" for name in (SCHEMA, PROFILE)),
     ),
-    Stage("preparation", "03_preparation.ipynb", reads=("data/validated",), writes=("data/prepared",)),
-    Stage("transformation", "04_transformation.ipynb", reads=("data/prepared",), writes=("data/features",)),
+    Stage(
+        "preparation", "03_preparation.ipynb", reads=("data/validated",), writes=("data/prepared",)
+    ),
+    Stage(
+        "transformation",
+        "04_transformation.ipynb",
+        reads=("data/prepared",),
+        writes=("data/features",),
+        given_to_score=(("written_table", "scoring"),),
+    ),
     # A source and the remote that datasets are pushed to may share their credentials.
     Stage(
         "versioning",
@@ -67,8 +93,11 @@ STAGES = (
         settings=(".dvc/config", ".dvc/config.local"),  # which name the remote
         needs_secrets=True,
     ),
-    Stage("model_building", "06_model_building.ipynb", reads=("data/features", *POINTERS), writes=()),
+    Stage(
+        "model_building", "06_model_building.ipynb", reads=("data/features", *POINTERS), writes=()
+    ),
 )
+MODEL_BUILDING = "model_building"
 STAGE_NAMES = [stage.name for stage in STAGES]
 
 
@@ -102,28 +131,38 @@ class Pipeline:
 
 TRAINING = Pipeline("training", STAGES)
 
-SCORED_MODEL = "data/scoring/model"  # a verified copy of the registered model, made before a scoring run begins
+# A verified copy of the registered model, made before a scoring run begins.
+SCORED_MODEL = "data/scoring/model"
 SCORING_DATASETS = tuple(dataset.replace("data/", "data/scoring/") for dataset in DATASETS)
 
 
 def _for_scoring(stage: Stage) -> Stage:
-    """Return a stage of training as it is in scoring: of the same notebook, with folders of its own."""
+    """Return a stage of training as it is in scoring: of the same notebook, with
+    folders of its own.
+    """
     moved = dict(zip(DATASETS, SCORING_DATASETS, strict=True))
-    given = [(f"{path.rpartition('/')[2]}_dir", f"../{moved[path]}") for path in (*stage.reads, *stage.writes)]
+    given = [
+        (f"{path.rpartition('/')[2]}_dir", f"../{moved[path]}")
+        for path in (*stage.reads, *stage.writes)
+    ]
     reads = tuple(moved[path] for path in stage.reads)
     if stage.reads_sources:  # what is received does not depend on the model
-        return replace(stage, writes=(moved[stage.writes[0]],), pipeline="scoring", given=tuple(given))
+        return replace(
+            stage, writes=(moved[stage.writes[0]],), pipeline="scoring", given=tuple(given)
+        )
     return replace(
         stage,
         reads=(*reads, SCORED_MODEL),
         writes=tuple(moved[path] for path in stage.writes),
         pipeline="scoring",
-        given=(*given, ("model_dir", f"../{SCORED_MODEL}")),
+        given=(*given, ("model_dir", f"../{SCORED_MODEL}"), *stage.given_to_score),
     )
 
 
 def make_scoring(out: str = "", *, to_database: bool = False) -> Pipeline:
-    """Return the pipeline that scores customers; `out` is the file that it writes, relative to the root or absolute."""
+    """Return the pipeline that scores customers; `out` is the file that it writes,
+    relative to the root or absolute.
+    """
     scoring = Stage(
         "scoring",
         "07_scoring.ipynb",
@@ -146,4 +185,8 @@ def find_stage(name: str) -> Stage:
     Raises:
         UsageError: there is none; the message suggests the nearest.
     """
-    return SCORING.find(name) if name not in STAGE_NAMES and name in SCORING.stage_names else TRAINING.find(name)
+    return (
+        SCORING.find(name)
+        if name not in STAGE_NAMES and name in SCORING.stage_names
+        else TRAINING.find(name)
+    )

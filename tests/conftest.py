@@ -1,34 +1,41 @@
-"""Fixtures that several test modules share: temporary copies of the project, and the real data where it is present."""
+"""Fixtures that several test modules share: temporary copies of the project, and the
+real data where it is present.
+"""
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
-import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
-import nbformat
 import pytest
 from hypothesis import settings
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from orchestrator.paths import Project
-from orchestrator.record import RunRecord, read_record
-
-ROOT = Path(__file__).resolve().parent.parent
-SHARED_DATA = ROOT.parent / "shared" / "data"
-CODE = ("orchestrator", "notebooks", "examples", "data/sample", ".dvc/config", ".dvcignore")
-FILES = ("params.yaml", "pyproject.toml", "requirements.txt", ".gitignore")
+from helpers.projects import (
+    SHARED_DATA,
+    TINY_STAGES,
+    copy_project,
+    drop_stage_parameters,
+    free_port,
+    wait_until,
+    write_notebook,
+)
 
 # The same examples on each run, and no time limit: a slow machine is no failure.
 settings.register_profile("house", derandomize=True, deadline=None, database=None)
 settings.load_profile("house")
+
+
+@pytest.fixture(autouse=True)
+def without_tracking_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    """MLflow puts the address that a test in this process connects to into the environment, from
+    which the programs that the next test starts would take it.
+    """
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
 
 
 @pytest.fixture(scope="session")
@@ -39,24 +46,10 @@ def shared_data() -> Path:
     return SHARED_DATA
 
 
-def copy_project(target: Path) -> Path:
-    """Copy what a run needs, without data and outputs, and return the copy's root."""
-    for name in (*CODE, *FILES):
-        source = ROOT / name
-        if source.is_dir():
-            shutil.copytree(
-                source, target / name, ignore=shutil.ignore_patterns("__pycache__", "made", ".ipynb_checkpoints")
-            )
-        elif source.exists():
-            (target / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(source, target / name)
-    return target
-
-
 @pytest.fixture(scope="session")
 def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """MLflow's database as it is made first, which takes a second or two; tests copy it."""
-    import tracking  # takes seconds
+    from churn.modelling import tracking  # takes seconds
 
     folder = tmp_path_factory.mktemp("template")
     tracking.connect(f"sqlite:///{folder.as_posix()}/mlflow.db", folder, "another")
@@ -79,7 +72,9 @@ def project_copy(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def tiny_project(tmp_path: Path) -> Path:
-    """A copy of the project whose six notebooks do next to nothing, so that the flow itself can be tested."""
+    """A copy of the project whose six notebooks do next to nothing, so that the flow
+    itself can be tested.
+    """
     root = copy_project(tmp_path / "project")
     drop_stage_parameters(root)
     for number, (stage, body) in enumerate(TINY_STAGES.items(), start=1):
@@ -87,67 +82,11 @@ def tiny_project(tmp_path: Path) -> Path:
     return root
 
 
-WRITE = """
-import pathlib
-folder = pathlib.Path("../data/{0}")
-folder.mkdir(parents=True, exist_ok=True)
-(folder / "table.txt").write_text("{0}")
-"""
-WRITE_POINTERS = """
-import pathlib
-for name in ("raw", "validated", "prepared", "features"):
-    pathlib.Path(f"../data/{name}.dvc").write_text("outs: []")
-"""
-TINY_STAGES = {
-    "ingestion": WRITE.format("raw"),
-    "validation": WRITE.format("validated"),
-    "preparation": WRITE.format("prepared"),
-    "transformation": WRITE.format("features"),
-    "versioning": WRITE_POINTERS,
-    "model_building": "print('trained')",
-}
-SUMMARY = (
-    "from IPython.display import display\n"
-    "display({'text/plain': 'summary', 'application/vnd.churn.summary+json': {'number': number}}, raw=True)"
-)
-
-
-def drop_stage_parameters(root: Path) -> None:
-    """Take the parameters of stages, which notebooks made by a test do not have, out of a copy's `params.yaml`."""
-    params = root / "params.yaml"
-    params.write_text(params.read_text(encoding="utf-8").partition("\nstages:")[0] + "\n", encoding="utf-8")
-
-
-def write_notebook(path: Path, title: str, cells: list[str]) -> None:
-    """Write a stage notebook with these code cells between its parameters and its summary."""
-    body = [
-        part
-        for index, source in enumerate(cells)
-        for part in (new_markdown_cell(f"## Step {index + 1}"), new_code_cell(source))
-    ]
-    notebook = new_notebook(
-        cells=[
-            new_markdown_cell(f"# {title}"),
-            new_code_cell("number = 1  # a number", metadata={"tags": ["parameters"]}),
-            *body,
-            new_markdown_cell("## Summary"),
-            new_code_cell(SUMMARY),
-        ],
-        metadata={"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}},
-    )
-    nbformat.write(notebook, path)
-
-
-def free_port() -> int:
-    """Return a port on loopback that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @pytest.fixture(scope="session")
 def prefect_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """The environment in which flows use one real Prefect server on loopback, with a database of its own."""
+    """The environment in which flows use one real Prefect server on loopback, with a
+    database of its own.
+    """
     port = free_port()
     settings = {
         "PREFECT_HOME": str(tmp_path_factory.mktemp("prefect")),
@@ -155,50 +94,24 @@ def prefect_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, 
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "DO_NOT_TRACK": "1",
     }
-    command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
+    command = [
+        sys.executable,
+        "-m",
+        "prefect",
+        "server",
+        "start",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+    ]
     with (tmp_path_factory.getbasetemp() / "prefect.log").open("wb") as log:
         server = subprocess.Popen(command, env=os.environ | settings, stdout=log, stderr=log)
     try:
-        wait_until(lambda: httpx.get(f"{settings['PREFECT_API_URL']}/health").is_success, seconds=120)
+        wait_until(
+            lambda: httpx.get(f"{settings['PREFECT_API_URL']}/health").is_success, seconds=120
+        )
         yield settings
     finally:
         server.terminate()
         server.wait(timeout=30)
-
-
-def wait_until(condition: Callable[[], bool], seconds: float) -> None:
-    """Wait until a condition holds; a refused connection counts as `not yet`."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        with contextlib.suppress(httpx.TransportError):
-            if condition():
-                return
-        time.sleep(0.2)
-    raise TimeoutError(f"not reached within {seconds} s")
-
-
-def read_run(root: Path) -> RunRecord:
-    """Return the record of the newest run of a copy of the project."""
-    return read_record(Project(root), "latest")
-
-
-def run_flow(root: Path, *options: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    """Run `python orchestrator/flow.py` in a copy of the project."""
-    return _run_python(root, "orchestrator/flow.py", *options, env=env)
-
-
-def churn(root: Path, *words: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    """Run the command `churn` in a copy of the project."""
-    return _run_python(root, "-m", "orchestrator", *words, env=env)
-
-
-def _run_python(root: Path, *words: str, env: dict[str, str] | None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, *words],
-        cwd=root,
-        env=os.environ | {"PYTHONPATH": str(root)} | (env or {}),
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )

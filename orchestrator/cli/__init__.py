@@ -1,4 +1,4 @@
-"""The command line: `churn run` and every other command; `python orchestrator/flow.py` is `churn run`."""
+"""The command line: `churn run` and every other command."""
 
 from __future__ import annotations
 
@@ -9,29 +9,27 @@ import typer
 
 from orchestrator.cli.app import app, call, parse_settings
 
-__all__ = ["main", "parse_settings", "run_command"]
+__all__ = ["main", "parse_settings"]
 
+# Each adds its commands, in this order.
 for _module in (
-    "drafting",
-    "running",
-    "accepting",
-    "models",
-    "scoring",
-    "viewing",
-    "records",
-):  # each adds its commands, in this order
+    "new_command",
+    "init_command",
+    "run_commands",
+    "accept_command",
+    "model_commands",
+    "score_commands",
+    "page_commands",
+    "history_commands",
+):
     import_module(f"orchestrator.cli.{_module}")
 
 
-def run_command() -> NoReturn:
-    """Be `python orchestrator/flow.py`: the command `run`, without its name."""
-    from orchestrator.cli.running import run
-
+def main(alone: str | None = None) -> NoReturn:
+    """Be the console script `churn`; or one of its commands `alone`, without its name."""
+    if alone is None:
+        call(app)
     command = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    command.command()(run)
+    found = next(one for one in app.registered_commands if one.callback.__name__ == alone)  # type: ignore[union-attr]
+    command.command()(found.callback)  # type: ignore[type-var]
     call(command)
-
-
-def main() -> NoReturn:
-    """Be the console script `churn`."""
-    call(app)

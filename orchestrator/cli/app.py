@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import datetime
+import os
 import signal
 import sys
+import threading
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -14,10 +16,12 @@ from rich.console import Console
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-import notebooks.telemetry  # noqa: F401  (before the packages that read its settings)
+import churn.process_environment  # noqa: F401  (before the packages that read its settings)
+from churn._version import __version__
+from orchestrator.engine.programs import run_program
 from orchestrator.errors import ChurnError, UsageError
-from orchestrator.paths import PROJECT
-from orchestrator.programs import run_program
+from orchestrator.plan.machine import allow_open_files
+from orchestrator.project import Project, find_project
 
 app = typer.Typer(
     name="churn",
@@ -27,18 +31,20 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-DEFAULT_PARAMS = Path("params.yaml")
-ParamsOption = Annotated[
-    Path, typer.Option("--params", metavar="FILE", help="The facts of the data set and overrides of stage parameters.")
-]
-SettingsOption = Annotated[
-    list[str],
-    typer.Option(
-        "--set",
-        metavar="STAGE.NAME=VALUE",
-        help="Give a stage's parameter a value in YAML, such as model_building.seed=7. May be repeated.",
-    ),
-]
+
+def _tell_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"churn {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _begin(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Tell it.")
+    ] = False,
+) -> None:
+    """A customer churn pipeline of six notebooks: executed, recorded, versioned."""
 
 
 def parse_settings(settings: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -52,10 +58,12 @@ def parse_settings(settings: Sequence[str]) -> dict[str, dict[str, Any]]:
         target, equals, value = text.partition("=")
         stage, dot, name = target.partition(".")
         if not (equals and dot and stage and name):
-            raise UsageError(f"--set {target!r}: expected STAGE.NAME=VALUE, such as validation.min_rows=100.")
+            raise UsageError(
+                f"--set {target!r}: expected STAGE.NAME=VALUE, such as validation.min_rows=100."
+            )
         try:
             chosen.setdefault(stage, {})[name] = YAML(typ="safe", pure=True).load(value)
-        except (YAMLError, ValueError):
+        except (YAMLError, ValueError, RecursionError):
             raise UsageError(f"--set {target}=…: the value is not YAML.") from None
     return chosen
 
@@ -73,13 +81,14 @@ def read_day(text: str) -> datetime.date:
 
 
 def ask_program(module: str, words: Sequence[str], **options: Any) -> str | None:
-    """Run a program beside the notebooks, which tells its errors itself, and return what it answers.
+    """Run a program beside the notebooks, which tells its errors itself, and return
+    what it answers.
 
     Raises:
         typer.Exit: it failed, with its own code, or was interrupted, with 130.
     """
     try:
-        ended = run_program(PROJECT, module, words, stderr=None, **options)
+        ended = run_program(find_project(), module, words, stderr=None, **options)
     except KeyboardInterrupt:
         complain("Interrupted.")
         raise typer.Exit(130) from None
@@ -88,25 +97,49 @@ def ask_program(module: str, words: Sequence[str], **options: Any) -> str | None
     return ended.stdout
 
 
-def recover_killed() -> None:
+def recover_killed(project: Project) -> None:
     """Put right what killed runs left, and say so; the checkout has to be held."""
-    from orchestrator.recovery import recover
+    from orchestrator.runs.recovery import recover
 
-    for killed in recover(PROJECT):
+    for killed in recover(project):
         typer.echo(f"Run {killed.run_id} was killed; it is now recorded as crashed.", err=True)
 
 
 def call(command: typer.Typer) -> NoReturn:
-    """Execute a command line, and end with its exit code; an expected error is told without a traceback."""
-    for name in ("SIGTERM", "SIGHUP"):  # the end of a service, or of a terminal, is an interruption like Ctrl-C
+    """Execute a command line, and end with its exit code; an expected error is told
+    without a traceback.
+    """
+    allow_open_files()
+    # The end of a service, or of a terminal, is an interruption like Ctrl-C.
+    for name in ("SIGTERM", "SIGHUP"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.default_int_handler)
+    ending = _Ending()
+    atexit.register(ending.leave)
     try:
         command()
     except ChurnError as error:
         complain(str(error))
-        sys.exit(error.exit_code)
-    sys.exit()  # typer has done so already
+        ending.code = error.exit_code
+    except SystemExit as error:  # typer's, always
+        ending.code = error.code if isinstance(error.code, int) else 0
+    sys.exit(ending.code)
+
+
+class _Ending:
+    """How this process ends; registered before all others, it is the last to be called."""
+
+    code: int | None = None
+
+    def leave(self) -> None:
+        """Leave at once when threads still work, as Prefect's client does for a server that does
+        not answer. The interpreter would end them wherever they are, and within pydantic's Rust
+        code that aborts the process: "FATAL: exception not rethrown".
+        """
+        if self.code is not None and any(one.daemon for one in threading.enumerate()):
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(self.code)
 
 
 def complain(text: str) -> None:

@@ -1,4 +1,6 @@
-"""Small pictures of a history, as positions that a template draws: no library, no script, a few hundred bytes."""
+"""Small pictures of a history, as positions that a template draws: no library, no
+script, a few hundred bytes.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,9 @@ MOST = 60  # points of one picture: the newest
 
 @dataclass(frozen=True)
 class Point:
-    """One value of a history: what it is of, its spread (one standard deviation, or none), and a class for its look."""
+    """One value of a history: what it is of, its spread (one standard deviation, or
+    none), and a class for its look.
+    """
 
     label: str
     when: str
@@ -36,7 +40,9 @@ class Mark:
 
 @dataclass(frozen=True)
 class Chart:
-    """A history as it is drawn: marks from left to right, and the lines of its scale with their numbers."""
+    """A history as it is drawn: marks from left to right, and the lines of its scale
+    with their numbers.
+    """
 
     title: str
     bars: bool
@@ -51,7 +57,9 @@ class Chart:
 
 
 def draw(title: str, points: Sequence[Point], *, bars: bool = False, decimals: int = 3) -> Chart:
-    """Place the newest points on a picture; its scale holds all of them, and their spread. Bars begin at zero."""
+    """Place the newest points on a picture; its scale holds all of them, and their
+    spread. Bars begin at zero.
+    """
     points = points[-MOST:]
     low = min((point.value - point.spread for point in points), default=0.0)
     high = max((point.value + point.spread for point in points), default=1.0)
@@ -59,7 +67,9 @@ def draw(title: str, points: Sequence[Point], *, bars: bool = False, decimals: i
     bottom, top = steps[0], steps[-1]
 
     def place(value: float) -> float:
-        return round(HEIGHT - BOTTOM - (value - bottom) / (top - bottom) * (HEIGHT - TOP - BOTTOM), 1)
+        return round(
+            HEIGHT - BOTTOM - (value - bottom) / (top - bottom) * (HEIGHT - TOP - BOTTOM), 1
+        )
 
     slot = (WIDTH - LEFT - RIGHT) / max(len(points), 1)
     marks = [

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from orchestrator.mlflow_store import STAGE
-from orchestrator.record import RunRecord, StageRecord
+from orchestrator.records.record import RunRecord, StageRecord
 from orchestrator.words import say_duration, say_status
 
 _FAILED = ("failed", "timed_out", "interrupted")
@@ -14,7 +13,9 @@ _FAILED = ("failed", "timed_out", "interrupted")
 
 @dataclass(frozen=True)
 class Failure:
-    """Where a run went wrong: the stage, the first line of its error, the code, and the link to the very place."""
+    """Where a run went wrong: the stage, the first line of its error, the code, and the
+    link to the very place.
+    """
 
     stage: str
     error: str
@@ -37,14 +38,18 @@ def say_outcome(record: RunRecord) -> str:
         return f"Completed{took}: {done}."
     failure = find_failure(record)
     where = f" in {failure.stage}: {failure.error}" if failure else ""
-    return f"{say_status(record.status).capitalize()}{took}{where}{'' if where.endswith('.') else '.'}"
+    return (
+        f"{say_status(record.status).capitalize()}{took}{where}{'' if where.endswith('.') else '.'}"
+    )
 
 
 def say_promotion(record: RunRecord) -> str:
     """Say what the promotion gate decided on the model of a run; nothing where none was trained."""
-    entry = next((entry for entry in record.stages if entry.name == STAGE and entry.status == "completed"), None)
-    decision = str(entry.results.get("promotion", "")) if entry else ""
-    return f"{record.mlflow.model or 'The model'}: {decision}." if decision else ""
+    models = (entry.model for entry in record.stages if entry.status == "completed")
+    trained = next((model for model in models if model), None)
+    if trained is None or not trained.promotion:
+        return ""
+    return f"{trained.name or 'The model'}: {trained.promotion}."
 
 
 def say_kept(record: RunRecord) -> str:
@@ -55,15 +60,19 @@ def say_kept(record: RunRecord) -> str:
 
 def say_scores(record: RunRecord) -> Iterator[str]:
     """Say what came of a scoring run, in a few sentences; nothing of another run."""
-    results = next((entry.results for entry in record.stages if entry.name == "scoring"), {})
-    if "customers" in results:
+    found = next((entry.scored for entry in record.stages if entry.scored), None)
+    if found is None:
+        return
+    yield (
+        f"{found.customers:,} customers as of {found.as_of}, scored with {found.scored_with}: "
+        f"{found.to_contact:,} to contact ({found.contact_rule})."
+    )
+    yield f"Written: {found.written}."
+    if moved := found.features_moved:
         yield (
-            f"{results['customers']:,} customers as of {results['as_of']}, scored with {results['scored_with']}: "
-            f"{results['to_contact']:,} to contact ({results['contact_rule']})."
+            f"Warning: {moved} features have moved since training; the report says which, "
+            "and how far."
         )
-        yield f"Written: {results['written']}."
-    if moved := results.get("features_moved"):
-        yield f"Warning: {moved} features have moved since training; the report says which, and how far."
 
 
 def find_failure(record: RunRecord) -> Failure | None:
@@ -75,7 +84,12 @@ def find_failure(record: RunRecord) -> Failure | None:
     error = (cell.error if cell else entry.reason).strip()
     page = entry.report_html or entry.report
     anchor = "#failed-cell" if cell and entry.report_html else ""
-    return Failure(entry.name, _first_line(error, entry), cell.source if cell else "", page and f"{page}{anchor}")
+    return Failure(
+        entry.name,
+        _first_line(error, entry),
+        cell.source if cell else "",
+        page and f"{page}{anchor}",
+    )
 
 
 def _first_line(error: str, entry: StageRecord) -> str:
@@ -83,4 +97,10 @@ def _first_line(error: str, entry: StageRecord) -> str:
 
 
 def _join(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"all {len(names)} stages" if len(names) == 6 else ", ".join(names)
+    return (
+        names[0]
+        if len(names) == 1
+        else f"all {len(names)} stages"
+        if len(names) == 6
+        else ", ".join(names)
+    )

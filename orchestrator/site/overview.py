@@ -1,17 +1,20 @@
-"""The front page, `outputs/index.html`: the latest run and the champion, the history, and all runs as a table."""
+"""The front page, `outputs/index.html`: the latest run and the champion, the history,
+and all runs as a table.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from orchestrator.listing import count_stages, main_metric
-from orchestrator.mlflow_store import CHAMPION, STAGE, Alias, read_aliases
-from orchestrator.paths import Project
-from orchestrator.record import RunRecord, StageRecord, read_records
+from orchestrator.models.mlflow_queries import CHAMPION, Alias, read_aliases
+from orchestrator.project import Project
+from orchestrator.records.listing import count_stages, main_metric
+from orchestrator.records.record import RunRecord, StageRecord, read_records
 from orchestrator.site.charts import Chart, Point, draw
 from orchestrator.site.outcome import say_outcome
 from orchestrator.site.rendering import render, write_page
+from orchestrator.stages import MODEL_BUILDING
 
 # What the table shows of each run's model -> its heading.
 METRICS = {
@@ -43,7 +46,10 @@ class Row:
     @property
     def trained(self) -> bool:
         """Whether the run itself trained its model, and did not reuse that of another."""
-        return any(entry.name == STAGE and entry.status == "completed" for entry in self.record.stages)
+        return any(
+            entry.name == MODEL_BUILDING and entry.status == "completed"
+            for entry in self.record.stages
+        )
 
 
 def write_overview(project: Project) -> None:
@@ -80,16 +86,27 @@ def list_rows(records: Sequence[RunRecord], registered: Sequence[Alias]) -> list
             _find_data(record),
             model := record.mlflow.model or "",
             aliases.get(model, ""),
-            {name: value for name in METRICS if isinstance(value := _results(record).get(name), float | int)},
+            {
+                name: value
+                for name in METRICS
+                if isinstance(value := _results(record).get(name), float | int)
+            },
         )
         for record in records
     ]
 
 
 def draw_history(rows: Sequence[Row]) -> list[Chart]:
-    """Return the histories: the main metric of each trained model, and how long each run took; the oldest left."""
+    """Return the histories: the main metric of each trained model, and how long each
+    run took; the oldest left.
+    """
     models = [
-        _point(row, metric[1], _spread(row.record, metric[0]), "champion" if row.alias == CHAMPION else "")
+        _point(
+            row,
+            metric[1],
+            _spread(row.record, metric[0]),
+            "champion" if row.alias == CHAMPION else "",
+        )
         for row in reversed(rows)
         if row.trained and (metric := main_metric(row.record))
     ]
@@ -99,7 +116,9 @@ def draw_history(rows: Sequence[Row]) -> list[Chart]:
         if row.record.pipeline == "training" and (seconds := row.record.seconds) is not None
     ]
     charts = [draw("ROC AUC of each trained model", models)] if len(models) > 1 else []
-    return charts + ([draw("Seconds that each run took", times, bars=True, decimals=0)] if len(times) > 1 else [])
+    return charts + (
+        [draw("Seconds that each run took", times, bars=True, decimals=0)] if len(times) > 1 else []
+    )
 
 
 def _point(row: Row, value: float, spread: float = 0.0, look: str = "") -> Point:
@@ -108,16 +127,18 @@ def _point(row: Row, value: float, spread: float = 0.0, look: str = "") -> Point
 
 
 def _find_aliases(project: Project, records: Sequence[RunRecord]) -> list[Alias]:
-    entry = next((entry for record in records for entry in record.stages if _has_model(entry)), None)
+    entry = next(
+        (entry for record in records for entry in record.stages if _has_model(entry)), None
+    )
     return read_aliases(project, entry) if entry else []
 
 
 def _has_model(entry: StageRecord) -> bool:
-    return entry.name == STAGE and "mlflow_run_id" in entry.results
+    return entry.model is not None
 
 
 def _results(record: RunRecord) -> dict[str, float | int | str]:
-    return next((entry.results for entry in record.stages if entry.name == STAGE), {})
+    return next((entry.results for entry in record.stages if entry.name == MODEL_BUILDING), {})
 
 
 def _spread(record: RunRecord, metric: str) -> float:
@@ -127,5 +148,7 @@ def _spread(record: RunRecord, metric: str) -> float:
 
 def _find_data(record: RunRecord) -> str:
     """Return the start of the hash of the furthest dataset that a run has."""
-    written = {path: content.md5 for entry in record.stages for path, content in entry.outputs.items()}
+    written = {
+        path: content.md5 for entry in record.stages for path, content in entry.outputs.items()
+    }
     return next((written[path][:_HASH] for path in _DATASETS if path in written), "")

@@ -1,4 +1,6 @@
-"""Pages from templates: self-contained, escaped, and under a policy that lets nothing else run or load."""
+"""Pages from templates: self-contained, escaped, and under a policy that lets nothing
+else run or load.
+"""
 
 from __future__ import annotations
 
@@ -11,22 +13,29 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from orchestrator.record import write_atomically
+from orchestrator.atomic_files import write_atomically
 from orchestrator.words import say_duration, say_moment, say_status
 
 TEMPLATES = Path(__file__).parent.parent / "templates"
 
 
 def render(template: str, *, script: str = "", **facts: Any) -> str:
-    """Return a page. `script` names the one script that it may run, which stands in the page; without, it runs none.
+    """Return a page. `script` names the one script that it may run, which stands in the
+    page; without, it runs none.
 
     All texts are escaped.
     """
     code = _read(script) if script else ""
     allowed = f"script-src 'sha256-{_hash(code)}'; " if code else ""
-    policy = f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; {allowed}form-action 'none'"
+    policy = (
+        f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; {allowed}form-action 'none'"
+    )
     style = Markup(_read("style.css"))
-    return _environment().get_template(template).render(style=style, script=Markup(code), policy=policy, **facts)
+    return (
+        _environment()
+        .get_template(template)
+        .render(style=style, script=Markup(code), policy=policy, **facts)
+    )
 
 
 def write_page(path: Path, page: str) -> None:

@@ -1,4 +1,6 @@
-"""What a run's page takes from the executed notebooks: the plots, and the text that its search looks through."""
+"""What a run's page takes from the executed notebooks: the plots, and the text that its
+search looks through.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from orchestrator.execution import last_heading
-from orchestrator.record import RunRecord
+from orchestrator.notebook.cells import last_heading
+from orchestrator.records.record import RunRecord
 
 _LONGEST = 20_000  # characters of one cell that are searched
 _MARKUP = re.compile(r"<(style|script)\b.*?</\1>|<[^>]*>", re.DOTALL | re.IGNORECASE)
@@ -21,7 +23,9 @@ _OWN = {"run-banner", "failed-cell-mark"}  # the cells that a report adds to its
 
 @dataclass(frozen=True)
 class Plot:
-    """A picture that a notebook made: the heading that it stands under, its place, and the picture in base64."""
+    """A picture that a notebook made: the heading that it stands under, its place, and
+    the picture in base64.
+    """
 
     title: str
     link: str
@@ -58,7 +62,9 @@ def read_parts(folder: Path, record: RunRecord) -> tuple[list[Plot], list[Passag
 
 
 def _walk(cells: list[dict[str, Any]], page: str) -> Iterator[tuple[dict[str, Any], str, str]]:
-    """Yield each of the notebook's own cells, the heading above it, and the link to it in the stage's page."""
+    """Yield each of the notebook's own cells, the heading above it, and the link to it
+    in the stage's page.
+    """
     heading, number = "", 0
     for cell in cells:
         if cell.get("id") in _OWN:

@@ -1,4 +1,6 @@
-"""A run's page, `outputs/runs/<run id>/index.html`: what happened, how long it took, how good it is, what it used."""
+"""A run's page, `outputs/runs/<run id>/index.html`: what happened, how long it took,
+how good it is, what it used.
+"""
 
 from __future__ import annotations
 
@@ -10,16 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from orchestrator.cache import find_object, list_files
-from orchestrator.lineage import find_parameters
-from orchestrator.mlflow_store import STAGE
-from orchestrator.paths import Project
-from orchestrator.preflight.parameters import GIVEN_BY_RUN
-from orchestrator.record import Content, RunRecord, StageRecord, now
+from orchestrator.notebook.parameters import GIVEN_BY_RUN
+from orchestrator.project import Project
+from orchestrator.records.dvc_cache import find_object, list_files
+from orchestrator.records.record import Content, RunRecord, StageRecord, now
+from orchestrator.records.stage_facts import find_parameters
 from orchestrator.site.outcome import find_failure, say_outcome, say_promotion, say_scores
 from orchestrator.site.rendering import render, write_page
 from orchestrator.site.report_parts import Passage, read_parts
-from orchestrator.stages import find_stage
+from orchestrator.stages import MODEL_BUILDING, find_stage
 
 _METRIC = re.compile(r"(?P<part>cv|test)_(?P<name>\w+?)(?P<ending>_std|_low|_high)?")
 _RULES = "quality.json"
@@ -39,7 +40,9 @@ class Span:
 
 @dataclass(frozen=True)
 class Metric:
-    """One measure of the model: mean and standard deviation of the cross-validation; test value and its interval."""
+    """One measure of the model: mean and standard deviation of the cross-validation;
+    test value and its interval.
+    """
 
     name: str
     cv: float | None
@@ -59,8 +62,11 @@ class Dataset:
     change: str
 
 
-def write_run_page(project: Project, record: RunRecord, before: RunRecord | None = None, progress: str = "") -> None:
-    """Write a run's page; `before` is the run that it is compared with, `progress` says where it is now.
+def write_run_page(
+    project: Project, record: RunRecord, before: RunRecord | None = None, progress: str = ""
+) -> None:
+    """Write a run's page; `before` is the run that it is compared with, `progress` says
+    where it is now.
 
     Raises:
         WriteError: it cannot be written.
@@ -106,7 +112,7 @@ def list_spans(record: RunRecord, moment: datetime.datetime) -> Iterator[Span]:
 
 def list_metrics(record: RunRecord) -> list[Metric]:
     """Return the measures of the run's model, in the order of its results."""
-    results = next((entry.results for entry in record.stages if entry.name == STAGE), {})
+    results = next((entry.results for entry in record.stages if entry.name == MODEL_BUILDING), {})
     found: dict[str, dict[str, float]] = {}
     for key, value in results.items():
         matched = _METRIC.fullmatch(key)
@@ -114,7 +120,10 @@ def list_metrics(record: RunRecord) -> list[Metric]:
             part = matched["part"] + (matched["ending"] or "")
             found.setdefault(matched["name"], {})[part] = float(value)
     keys = ("cv", "cv_std", "test", "test_low", "test_high")
-    return [Metric(name.replace("_", " "), *(parts.get(key) for key in keys)) for name, parts in found.items()]
+    return [
+        Metric(name.replace("_", " "), *(parts.get(key) for key in keys))
+        for name, parts in found.items()
+    ]
 
 
 def list_datasets(record: RunRecord, before: RunRecord | None) -> Iterator[Dataset]:
@@ -137,7 +146,9 @@ def _say_change(content: Content, earlier: Content | None) -> str:
 
 
 def read_rules(project: Project, record: RunRecord) -> list[Mapping[str, Any]]:
-    """Return the quality rules that some rows of the accepted data break, those that the largest share breaks first."""
+    """Return the quality rules that some rows of the accepted data break, those that
+    the largest share breaks first.
+    """
     entry = next((entry for entry in record.stages if entry.name == "validation"), None)
     content = entry.outputs.get("data/validated") if entry else None
     if content is None:
@@ -145,7 +156,12 @@ def read_rules(project: Project, record: RunRecord) -> list[Mapping[str, Any]]:
     try:
         rules = json.loads(_find_rules(project, content).read_bytes())["rules"]
         ranked = sorted(rules, key=lambda rule: -rule["share"])
-    except (OSError, ValueError, KeyError, TypeError):  # not in the cache, or written by another notebook
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+    ):  # not in the cache, or written by another notebook
         return []
     return [rule for rule in ranked if rule["failed"]][:_RULES_SHOWN]
 

@@ -1,0 +1,102 @@
+"""Six notebooks that take a second each and write what the real ones write, by the same
+functions: datasets, their versions in DVC, and a registered model in MLflow.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from nbformat import write
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+_INGESTION = """\
+import random
+import time
+
+from churn.datasets import new_dataset
+
+rows = random.Random(seed)
+with new_dataset("../data/raw") as folder:
+    for number in range(8):
+        (folder / f"{number}.txt").write_text("\\n".join(map(str, rows.sample(range(10**6), 5000))))
+        time.sleep(0.05)
+"""
+_NEXT = """\
+import time
+from pathlib import Path
+
+from churn.datasets import new_dataset
+
+with new_dataset("../data/{written}") as folder:
+    for file in sorted(Path("../data/{read}").iterdir()):
+        (folder / file.name).write_text("{written}\\n" + file.read_text())
+        time.sleep(0.05)
+"""
+_VERSIONING = """\
+from pathlib import Path
+
+from churn import versions
+
+folders = {name: Path("../data", name) for name in ("raw", "validated", "prepared", "features")}
+recorded = versions.record_datasets(Path("..").resolve(), folders)
+"""
+_MODEL_BUILDING = """\
+from pathlib import Path
+
+import pandas as pd
+from sklearn.linear_model import LogisticRegression
+
+from churn.modelling import registry, tracking
+from churn.stage import Stage
+
+numbers = Path("../data/features/0.txt").read_text().split()[3:43]
+names = pd.Index(["number"], dtype=object)  # MLflow cannot compare texts of Arrow's
+features = pd.DataFrame([[int(number) / 10**6] for number in numbers], columns=names)
+model = LogisticRegression().fit(features, [0, 1] * 20)
+entry = registry.record(
+    model,
+    {"model": "logistic_regression"},
+    tracking.Evidence({"customers": 40}, {"test_roc_auc": 0.5}, {}, {"features": features}),
+    example=features.head(5),
+    store=registry.Store(tracking_uri, "../outputs/mlartifacts", "churn", "churn"),
+    origin=registry.Origin(run_id, "", "made", "synthetic"),
+    pointers_dir="../data",
+)
+Stage(params_file).summarize(
+    mlflow_run_id=entry.mlflow_run_id,
+    registered_model=entry.version.name,
+    model_version=int(entry.version.version),
+    model_sha256=entry.version.tags["model_sha256"],
+)
+"""
+_MODEL_PARAMETERS = """\
+params_file = "../params.yaml"  # facts of the data set
+tracking_uri = "sqlite:///../outputs/mlflow.db"  # MLflow's database
+run_id = ""  # id of the flow's run
+"""
+_STAGES = {
+    "01_ingestion": ("seed = 1  # of the data", _INGESTION),
+    "02_validation": ("", _NEXT.format(read="raw", written="validated")),
+    "03_preparation": ("", _NEXT.format(read="validated", written="prepared")),
+    "04_transformation": ("", _NEXT.format(read="prepared", written="features")),
+    "05_versioning": ("", _VERSIONING),
+    "06_model_building": (_MODEL_PARAMETERS, _MODEL_BUILDING),
+}
+
+
+def write_stages(root: Path) -> None:
+    """Put these notebooks in place of a copy's own; its params file has no stages then."""
+    for name, (parameters, code) in _STAGES.items():
+        cells = [
+            new_markdown_cell(f"# {name}"),
+            new_code_cell(parameters or "unused = 0  # nothing", metadata={"tags": ["parameters"]}),
+            *(new_code_cell(cell) for cell in code.split("\n\n") if cell),
+        ]
+        kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+        write(
+            new_notebook(cells=cells, metadata={"kernelspec": kernel}),
+            root / f"notebooks/{name}.ipynb",
+        )
+    params = root / "params.yaml"
+    facts = params.read_text(encoding="utf-8").partition("\nstages:")[0]
+    params.write_text(f"{facts}\nstages:\n  ingestion:\n    seed: 1\n", encoding="utf-8")

@@ -1,0 +1,415 @@
+"""The champion: which version of a registered model is in use, since when, and why; how a
+challenger meets it, and what becomes of the decision; also `churn promote` and others.
+
+Each change is a tag `champion.<number>` of the registered model, as JSON: version,
+before, at (UTC), by, reason, how.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from churn import pandas_semantics  # noqa: F401  (before MLflow: it turns the telemetry off)
+
+# isort: split
+import mlflow
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+
+from churn.baseline import write_importance
+from churn.decision import promotion_gate
+from churn.decision.promotion_gate import Decision, Effort, UntouchedCustomers
+from churn.modelling import encoders, registry, tracking
+from churn.modelling.tracking import TrackingError
+from churn.params import Promotion
+
+ALIAS = "champion"
+GATE, BY_HAND, BACK = "gate", "by hand", "rollback"  # how a version came to be the champion
+_TAG = "champion."
+_LONGEST_REASON = 2_000
+FIRST, PROMOTED, KEPT = "first model", "promoted", "kept champion"
+_BY_HAND = "`churn promote {}` makes this model the champion all the same"
+_SHOWN = ("cv_roc_auc", "test_roc_auc", "test_log_loss", "expected_profit")
+
+
+def find_champion(name: str) -> ModelVersion | None:
+    """Return the version of a registered model that is in use, if there is one."""
+    client = mlflow.MlflowClient()
+    try:
+        return client.get_model_version_by_alias(name, ALIAS)
+    except MlflowException as error:
+        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            return None
+        raise
+
+
+def make_champion(name: str, version: str, *, reason: str, by: str, how: str) -> None:
+    """Make a version the champion, and keep what was before it, when, why and by whom."""
+    client = mlflow.MlflowClient()
+    before = find_champion(name)
+    entries = read_history(name)
+    entry = {
+        "version": str(version),
+        "before": str(before.version) if before and str(before.version) != str(version) else "",
+        "at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "by": by,
+        "reason": reason[:_LONGEST_REASON],
+        "how": how,
+    }
+    text = json.dumps(entry, sort_keys=True, ensure_ascii=False)
+    client.set_registered_model_alias(name, ALIAS, version)
+    client.set_registered_model_tag(name, f"{_TAG}{len(entries) + 1:04}", text)
+    client.set_model_version_tag(name, version, "champion.since", entry["at"])
+    client.set_model_version_tag(name, version, "champion.reason", entry["reason"])
+
+
+def read_history(name: str) -> list[dict[str, str]]:
+    """Return the changes of champion, the oldest first."""
+    tags = mlflow.MlflowClient().get_registered_model(name).tags
+    return [json.loads(tags[key]) for key in sorted(tags) if key.startswith(_TAG)]
+
+
+def find_previous(name: str) -> str | None:
+    """Return the version that was the champion before the one in use; after a rollback,
+    the one before that.
+    """
+    current = find_champion(name)
+    if current is None:
+        return None
+    line: list[str] = []
+    for entry in read_history(name):
+        if entry["how"] == BACK and line:
+            line.pop()
+        elif not line and entry["before"]:
+            line += [entry["before"], entry["version"]]
+        if not line or line[-1] != entry["version"]:
+            line.append(entry["version"])
+    if line and line[-1] != str(current.version):  # somebody moved the alias in MLflow itself
+        line.append(str(current.version))
+    return line[-2] if len(line) > 1 else None
+
+
+def promote(name: str, wanted: str, *, reason: str, by: str, accepted_dir: str = "") -> str:
+    """Make a version, named by its number or by the run that made it, the champion, and say so.
+
+    With `accepted_dir`, how much each feature matters to it goes to the accepted state
+    of its data set.
+
+    Raises:
+        TrackingError: there is no such version, or its file is not the one that was recorded.
+    """
+    version = _find_version(name, wanted)
+    current = find_champion(name)
+    if current is not None and str(current.version) == str(version.version):
+        return f"{name} {version.version} is the champion already."
+    _check_usable(version, accepted_dir)
+    make_champion(name, version.version, reason=reason, by=by, how=BY_HAND)
+    before = f"; before it was {current.version}" if current else ""
+    return f"{name} {version.version} is the champion now{before}."
+
+
+def roll_back(name: str, *, reason: str, by: str, accepted_dir: str = "") -> str:
+    """Make the version before the champion the champion again, and say so.
+
+    Raises:
+        TrackingError: there was none before, it is gone, or its file is not the one
+            that was recorded.
+    """
+    _find_versions(name)
+    current, before = find_champion(name), find_previous(name)
+    if current is None or before is None:
+        raise TrackingError(
+            f"No champion of {name} was before the present one: there is nothing to go back to."
+        )
+    _check_usable(_find_version(name, before), accepted_dir)
+    make_champion(name, before, reason=reason, by=by, how=BACK)
+    return f"{name} {before} is the champion again, in place of {current.version}."
+
+
+def _check_usable(version: ModelVersion, accepted_dir: str) -> None:
+    """Load a version as scoring does, and keep how much each feature matters to it,
+    where that is known.
+    """
+    registry.load_version(version)
+    facts = registry.load_facts(version) if "facts_sha256" in version.tags else {}
+    if accepted_dir and "importance" in facts:
+        write_importance(accepted_dir, facts["data_set"], facts["importance"])
+
+
+def _find_version(name: str, wanted: str) -> ModelVersion:
+    versions = _find_versions(name)
+    names = {
+        id(one): (str(one.version), one.tags.get("churn.run_id"), f"{name}/{one.version}")
+        for one in versions
+    }
+    found = [one for one in versions if wanted in names[id(one)]]
+    if not found:
+        known = ", ".join(
+            f"{one.version} (run {one.tags.get('churn.run_id') or 'unknown'})"
+            for one in versions[:5]
+        )
+        raise TrackingError(
+            f"{name} has no version {wanted!r}, and none from a run of that id; "
+            f"the latest are: {known}."
+        )
+    return found[0]
+
+
+def _find_versions(name: str) -> list[ModelVersion]:
+    """Return the versions of a registered model with their tags, the newest first."""
+    found = mlflow.MlflowClient().search_model_versions(f"name = '{name}'")
+    if not found:
+        raise TrackingError(f"There is no registered model {name!r} yet: run the pipeline first.")
+    return sorted(found, key=lambda one: -int(one.version))
+
+
+def list_versions(name: str) -> list[dict[str, Any]]:
+    """Return what there is to know of each version: number, run, aliases, metrics, the
+    gate's decision.
+    """
+    versions, client = _find_versions(name), mlflow.MlflowClient()
+    aliases = client.get_registered_model(name).aliases.items()
+    return [
+        {
+            "version": int(one.version),
+            "run": one.tags.get("churn.run_id", ""),
+            "aliases": sorted(
+                alias for alias, number in aliases if str(number) == str(one.version)
+            ),
+            "metrics": _find_metrics(client, one),
+            "promotion": one.tags.get("promotion", ""),
+            "since": one.tags.get("champion.since", ""),
+            "reason": one.tags.get("champion.reason", ""),
+        }
+        for one in versions
+    ]
+
+
+def _find_metrics(client: mlflow.MlflowClient, version: ModelVersion) -> Mapping[str, float]:
+    metrics = client.get_run(version.run_id).data.metrics if version.run_id else {}
+    return {metric: metrics[metric] for metric in _SHOWN if metric in metrics}
+
+
+@dataclass(frozen=True)
+class Challenger:
+    """A model that would be the champion, and its test customers.
+
+    Attributes:
+        model: the classifier.
+        probability: its answer for each test customer.
+        features: of the test customers.
+        customers: the same ones, with their answers and what they are worth.
+        places: where each was drawn, in [0, 1); see `splitting.place`.
+        days: their as-of days, where there are some.
+        facts: of the model's training; see `registry.gather_facts`.
+        is_named: whether a column names the customers.
+    """
+
+    model: Any
+    probability: npt.NDArray[np.float64]
+    features: pd.DataFrame
+    customers: UntouchedCustomers
+    places: npt.NDArray[np.float64]
+    days: pd.Series[Any] | None
+    facts: Mapping[str, Any]
+    is_named: bool
+
+
+def challenge(version: ModelVersion, challenger: Challenger, rules: Promotion) -> Decision:
+    """Let a version just registered meet the champion, and decide. Nothing is changed;
+    see `carry_out`.
+    """
+    champion = find_champion(version.name)
+    if champion is None or str(champion.version) == str(version.version):
+        return Decision(True, FIRST)
+    decision = _meet(champion, version, challenger, rules)
+    if decision.promoted:
+        return Decision(
+            True, f"{PROMOTED} over {champion.version}: {decision.sentence}", decision.evidence
+        )
+    hint = "" if len(decision.evidence) else f"; {_BY_HAND.format(version.version)}"
+    return Decision(
+        False, f"{KEPT} {champion.version}: {decision.sentence}{hint}", decision.evidence
+    )
+
+
+def _meet(
+    champion: ModelVersion, version: ModelVersion, challenger: Challenger, rules: Promotion
+) -> Decision:
+    try:
+        model, facts = registry.load_version(champion), registry.load_facts(champion)
+    except (TrackingError, MlflowException, OSError) as error:
+        reason = str(error).splitlines()[0].rstrip(".")
+        return Decision(False, f"it cannot be loaded, so nothing can be compared: {reason}")
+    if facts.get("data_set") != challenger.facts["data_set"]:
+        return _decide_other_data(champion, facts, version)
+    if reason := _find_misfit(facts, challenger):
+        return Decision(False, reason)
+    rows, reason = promotion_gate.find_untouched(
+        facts.get("split", {}), challenger.facts["split"], challenger.places, challenger.days
+    )
+    if reason:
+        return Decision(False, f"the two cannot meet on customers untouched by both: {reason}")
+    features = challenger.features[rows]
+    try:
+        probability = _ask(model, facts, features)
+    except Exception as error:  # whatever an older pipeline says of features not its own
+        return Decision(
+            False, f"it cannot score today's customers: {type(error).__name__}: {error}"
+        )
+    efforts = _measure_efforts(champion, version, (model, challenger.model), facts, features)
+    customers = challenger.customers.part(rows)
+    return promotion_gate.compare(
+        customers, probability, challenger.probability[rows], rules, efforts
+    )
+
+
+def _decide_other_data(
+    champion: ModelVersion, facts: Mapping[str, Any], version: ModelVersion
+) -> Decision:
+    """The champion is another data set's: only a model of made customers gives way to
+    one of real ones.
+    """
+    other = facts.get("data_set") or "an unknown data set"
+    if champion.tags.get("data") == "synthetic" and version.tags.get("data") != "synthetic":
+        return Decision(True, f"that one is of made customers ({other}), this one of real ones")
+    return Decision(
+        False,
+        f"it is of another data set ({other}); give each its own `registered_model`, "
+        "so that each has a champion",
+    )
+
+
+def _find_misfit(facts: Mapping[str, Any], challenger: Challenger) -> str:
+    """Say why today's features are not those that the champion needs, if they are not."""
+    needed, now = facts.get("features", {}), challenger.facts["features"]
+    if not needed:
+        return "which features it needs is not recorded"
+    if gone := [name for name in needed if name not in now]:
+        return f"it needs {len(gone)} features that are gone: {', '.join(gone[:5])}"
+    other = [name for name, about in needed.items() if about["type"] != now[name]["type"]]
+    if other:
+        was, is_now = needed[other[0]]["type"], now[other[0]]["type"]
+        return f"the feature {other[0]} was a {was} for it, and is a {is_now} now"
+    if not challenger.is_named and set(needed) != set(now):
+        return (
+            "no column names the customers, and with other features nobody knows which it has seen"
+        )
+    return ""
+
+
+def _ask(model: Any, facts: Mapping[str, Any], features: pd.DataFrame) -> npt.NDArray[np.float64]:
+    answers = model.predict_proba(_select(facts, features))[:, 1]
+    return np.asarray(answers, dtype=np.float64)
+
+
+def _select(facts: Mapping[str, Any], features: pd.DataFrame) -> pd.DataFrame:
+    kinds = {
+        kind: [n for n, about in facts["features"].items() if about["type"] == kind]
+        for kind in _KINDS
+    }
+    return encoders.as_features(features, kinds["number"], kinds["category"])
+
+
+_KINDS = ("number", "category")
+
+
+def _measure_efforts(
+    champion: ModelVersion,
+    version: ModelVersion,
+    models: tuple[Any, Any],
+    facts: Mapping[str, Any],
+    features: pd.DataFrame,
+) -> list[Effort]:
+    if not len(features):
+        return [Effort(np.nan, 0)] * 2
+    taken = (
+        promotion_gate.measure_time(models[0], _select(facts, features)),
+        promotion_gate.measure_time(models[1], features),
+    )
+    sizes = (registry.measure_size(champion), registry.measure_size(version))
+    return [Effort(*one) for one in zip(taken, sizes, strict=True)]
+
+
+def carry_out(
+    decision: Decision, version: ModelVersion, facts: Mapping[str, Any], accepted_dir: str
+) -> None:
+    """Make the challenger the champion if it is promoted, and keep the decision: tags
+    of the version, file of its run.
+
+    The tag `promotion` is the sentence, `promotion.json` in the run the evidence. How
+    much each feature matters to the champion, as `facts` have it, goes to the accepted
+    state of the data set.
+    """
+    client = mlflow.MlflowClient()
+    client.set_model_version_tag(version.name, version.version, "promotion", decision.sentence)
+    evidence = json.loads(decision.evidence.astype(object).to_json(orient="index"))
+    if version.run_id:
+        kept = {"decision": decision.sentence, "promoted": decision.promoted, "evidence": evidence}
+        client.log_dict(version.run_id, kept, "promotion.json")
+    if decision.promoted:
+        make_champion(
+            version.name, version.version, reason=decision.sentence, by="the run", how=GATE
+        )
+        write_importance(accepted_dir, facts["data_set"], facts["importance"])
+
+
+def name_results(decision: Decision, version: ModelVersion) -> dict[str, Any]:
+    """Name what became of the model, as the run's record calls it."""
+    return {
+        "promotion": decision.sentence,
+        "registered_model": version.name,
+        "model_version": int(version.version),
+        "model_sha256": version.tags["model_sha256"],
+    }
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Answer `churn promote`, `churn rollback` and `churn models`; return the exit
+    code: 0 done, 2 not possible.
+    """
+    parser = argparse.ArgumentParser(prog="champions")
+    parser.add_argument("what", choices=["promote", "rollback", "models"])
+    places = (
+        "--tracking-uri",
+        "--artifact-dir",
+        "--accepted-dir",
+        "--experiment",
+        "--registered-model",
+    )
+    for option in (*places, "--version", "--reason", "--by"):
+        parser.add_argument(option, default="")
+    options = parser.parse_args(arguments)
+    try:
+        tracking.connect(options.tracking_uri, options.artifact_dir, options.experiment)
+        print(_answer(options))
+    except TrackingError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except MlflowException as error:
+        print(f"MLflow cannot do that: {error.message}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _answer(options: argparse.Namespace) -> str:
+    if options.what == "models":
+        return json.dumps(list_versions(options.registered_model), ensure_ascii=False)
+    why = {"reason": options.reason, "by": options.by, "accepted_dir": options.accepted_dir}
+    if options.what == "promote":
+        return promote(options.registered_model, options.version, **why)
+    return roll_back(options.registered_model, **why)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

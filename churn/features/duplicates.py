@@ -1,0 +1,269 @@
+"""Customers who are the same row twice: found, counted, and numbered, so that a split
+keeps them on one side.
+
+A model that is tested on the copy of a row that it learned from is rated too well.
+Twins are rows with the same features and the same answer under another id, near copies
+(see `near_duplicates`), and the rows of one customer on several days. Rows that are equal
+by chance, in a table with few distinct values, are none: to keep them together would
+part the customers of whole regions of the table.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.sparse import coo_array  # type: ignore[import-untyped]
+from scipy.sparse.csgraph import connected_components  # type: ignore[import-untyped]
+
+from churn.features.near_duplicates import Column, Ints, NearCopies, Pairs, find_near_copies
+
+_ASKED = 200_000  # rows that are asked, where that is enough, whether rows are equal by chance
+_WITNESSES = 4  # columns in which most rows differ that are else equal
+_FEWEST_TO_JUDGE = 5  # pairs of rows
+_LARGEST_GROUP = 100  # rows; more near copies of each other than that are a chain of chance
+
+Hashes = npt.NDArray[np.uint64]
+
+
+@dataclass(frozen=True)
+class Twins:
+    """Which rows belong together.
+
+    Attributes:
+        group: a number for each row, the same for rows that belong together; from 0, in
+        the order of the rows. counts: for each kind of twin the number of rows that
+        have one, and the groups that they form. examples: pairs of row positions, by
+        kind; of each kind the first ones. notes: what an analyst should know of how
+        they were found.
+    """
+
+    group: Ints
+    counts: pd.DataFrame
+    examples: dict[str, Pairs]
+    notes: list[str]
+
+    @property
+    def rows(self) -> int:
+        """The number of rows that share their group with another."""
+        return int((np.bincount(self.group)[self.group] > 1).sum()) if len(self.group) else 0
+
+
+def find_twins(
+    features: pd.DataFrame,
+    churned: pd.Series[Any],
+    customers: pd.Series[Any],
+    places: pd.Series[Any] | None = None,
+    *,
+    looked_at: int = 100_000,
+    seed: int = 0,
+) -> Twins:
+    """Find the rows that belong together.
+
+    Args:
+        features: a row each; numbers (float64) and texts.
+        churned: the answers, 0 and 1.
+        customers: who each row is about; the rows of one customer belong together, and
+            the last speaks for all.
+        places: where each row stands in the table as it came; absent: as in order.
+        looked_at: with more customers, near copies are looked for on a tenth of so many.
+        seed: of what is random.
+    """
+    owner = pd.factorize(customers)[0]
+    last = np.flatnonzero(~pd.Series(owner).duplicated(keep="last"))
+    answers = churned.to_numpy(np.int64)[last]
+    latest = features.iloc[last] if len(last) < len(owner) else features
+    columns = [Column.of(latest[name]) for name in latest]
+    place = _place_rows(places, last)
+    hashed = [*columns, Column.of(pd.Series(answers.astype(np.float64)))]
+    equal = _hash_rows(hashed)
+    same, notes = _find_identical(hashed, equal)
+    distinct = np.flatnonzero(~pd.Series(equal).duplicated())
+    distinct = distinct[np.argsort(place[distinct], kind="stable")]
+    taken = [column.take(distinct) for column in columns]
+    risen = place[distinct] - place.min(initial=0)
+    near = find_near_copies(taken, answers[distinct], risen, looked_at=looked_at, seed=seed)
+    similar, cut = _cut_chains(distinct[near.pairs], len(last))
+    found = {"identical but for the id": last[same], "near copies": last[similar]}
+    pairs = np.concatenate([_link_days(owner, last), *found.values()])
+    group = pd.factorize(_connect(pairs, len(features)))[0].astype(np.int64)
+    notes += [*cut, *_describe_search(near, len(distinct))]
+    return Twins(group, _count(owner, last, found), found, notes)
+
+
+def _place_rows(places: pd.Series[Any] | None, rows: Ints) -> Ints:
+    """Return where rows stand in the table as it came; all of them have a place, or none."""
+    if places is None or places.isna().any():
+        return np.arange(len(rows))
+    return places.to_numpy(np.int64)[rows]
+
+
+def _hash_rows(columns: list[Column]) -> Hashes:
+    """Return a number for each row, the same for equal rows alone, but for one chance
+    in 2 ** 64 each two rows.
+    """
+    total = np.zeros(len(columns[0].code), dtype=np.uint64)
+    for position, column in enumerate(columns):
+        total += _hash_column(column, position)
+    return total
+
+
+def _hash_column(column: Column, position: int) -> Hashes:
+    numbers = np.arange(len(column.share), dtype=np.uint64) * np.uint64(1_000_003) + np.uint64(
+        position
+    )
+    return np.asarray(pd.util.hash_array(numbers), dtype=np.uint64)[column.code]
+
+
+def _find_identical(columns: list[Column], equal: Hashes) -> tuple[Pairs, list[str]]:
+    """Return pairs that link the rows that are equal, none where chance makes them, and
+    what is to be said of it.
+
+    Pairs of rows that agree on all columns but two agree or differ on these two
+    independently of each other, where chance made them: as many agree on both as agree
+    on the one, times those that agree on the other, by those that differ on both.
+    Copies are more than that. Pairs of columns that explain most of the equal rows
+    decide; of columns that follow from each other none are equal but for one, and they
+    explain nothing.
+    """
+    code, size = pd.factorize(equal)[0], len(equal)
+    rows = int((np.bincount(code, minlength=1)[code] > 1).sum()) if size else 0
+    if rows == 0:
+        return np.empty((0, 2), np.int64), []
+    some = np.arange(0, size, max(size // _ASKED, 1))
+    if _count_pairs(equal[some]) < 30:
+        some = np.arange(size)
+    if (
+        _explain_by_chance(
+            [_hash_column(column, place)[some] for place, column in enumerate(columns)]
+        )
+        >= 0.5
+    ):
+        return np.empty((0, 2), np.int64), [
+            f"{rows:,} customers are equal to another in all features and the answer. As many are "
+            "equal but for one feature as chance would have it, so these are no copies: the table "
+            "has few distinct values."
+        ]
+    first = pd.Series(np.arange(size)).groupby(code).transform("first").to_numpy()
+    others = np.flatnonzero(first != np.arange(size))
+    return np.column_stack([first[others], others]), []
+
+
+def _explain_by_chance(hashed: list[Hashes]) -> float:
+    """Return the share of the equal pairs of rows that chance explains."""
+    every: Hashes = np.add.reduce(hashed, axis=0, dtype=np.uint64)
+    pairs = _count_pairs(every)
+    differ = {place: _count_pairs(every - column) - pairs for place, column in enumerate(hashed)}
+    most = sorted(differ, key=lambda place: -differ[place])[:_WITNESSES]
+    explained = []
+    for one, other in itertools.combinations(most, 2):
+        both = (
+            _count_pairs(every - hashed[one] - hashed[other]) - pairs - differ[one] - differ[other]
+        )
+        if both >= _FEWEST_TO_JUDGE:
+            explained.append(differ[one] * differ[other] / both / pairs)
+    return float(np.median(explained)) if explained else 0.0
+
+
+def _count_pairs(keys: Hashes) -> float:
+    counts = np.bincount(pd.factorize(keys)[0]).astype(np.float64)
+    return float((counts * (counts - 1) / 2).sum())
+
+
+def _cut_chains(pairs: Pairs, size: int) -> tuple[Pairs, list[str]]:
+    """Leave out near copies that hang together in so large a group that chance must
+    have linked them.
+    """
+    group = _connect(pairs, size)
+    is_large = np.bincount(group, minlength=1)[group[pairs[:, 0]]] > _LARGEST_GROUP
+    if not is_large.any():
+        return pairs, []
+    return pairs[~is_large], [
+        f"{len(np.unique(pairs[is_large])):,} customers are near copies of each other in groups of "
+        f"more than {_LARGEST_GROUP}: that is how dense the table is there, and they are no twins."
+    ]
+
+
+def _link_days(owner: Ints, last: Ints) -> Pairs:
+    """Return pairs that link each row to the last one of the same customer."""
+    of_owner = np.empty(len(last), dtype=np.int64)
+    of_owner[owner[last]] = last
+    rows = np.flatnonzero(of_owner[owner] != np.arange(len(owner)))
+    return np.column_stack([rows, of_owner[owner[rows]]])
+
+
+def _connect(pairs: Pairs, size: int) -> Ints:
+    """Return a number for each row, the same for rows that pairs connect."""
+    graph = coo_array(
+        (np.ones(len(pairs), dtype=np.int8), (pairs[:, 0], pairs[:, 1])), shape=(size, size)
+    )
+    return np.asarray(connected_components(graph, directed=False)[1], dtype=np.int64)
+
+
+def _count(owner: Ints, last: Ints, found: dict[str, Pairs]) -> pd.DataFrame:
+    days = np.bincount(owner, minlength=1)[owner] > 1
+    lines = {"of one customer on several days": [int(days.sum()), len(np.unique(owner[days]))]}
+    for kind, pairs in found.items():
+        rows = np.unique(pairs)
+        lines[kind] = [len(rows), len(np.unique(_connect(pairs, len(owner))[rows]))]
+    table = pd.DataFrame.from_dict(lines, orient="index", columns=["rows", "groups"])
+    table["share of rows"] = table["rows"] / max(len(owner), 1)
+    return table
+
+
+def _describe_search(near: NearCopies, size: int) -> list[str]:
+    notes = []
+    if near.lags:
+        apart = ", ".join(f"{lag:,}" for lag in near.lags[:3]) + (
+            ", …" if len(near.lags) > 3 else ""
+        )
+        notes.append(
+            f"Rows that lie {apart} rows apart repeat each other: a part of the table was written "
+            "twice."
+        )
+    if near.looked_at < size and near.looked_at:
+        share = near.stand_out / near.looked_at
+        notes.append(
+            f"Near copies were looked for of {near.looked_at:,} customers among all {size:,}, for "
+            f"the sake of time: {share:.2%} have one. Of the others only copies at a fixed "
+            "distance in the table are kept together."
+        )
+    return notes
+
+
+def show_examples(
+    features: pd.DataFrame,
+    customers: pd.Series[Any],
+    twins: Twins,
+    most: int = 3,
+    differences: int = 6,
+) -> pd.DataFrame:
+    """Show some twins side by side: who they are, in how many features they agree, and
+    where they differ.
+    """
+    lines = []
+    for kind, pairs in twins.examples.items():
+        for one, other in pairs[:most]:
+            a, b = features.iloc[one], features.iloc[other]
+            differ = [
+                name
+                for name in features
+                if not (a[name] == b[name] or (pd.isna(a[name]) and pd.isna(b[name])))
+            ]
+            shown = [
+                f"{name}: {_show(a[name])} / {_show(b[name])}" for name in differ[:differences]
+            ]
+            more = [f"{len(differ) - differences} more"] if len(differ) > differences else []
+            who = f"{customers.iloc[one]} / {customers.iloc[other]}"
+            lines.append(
+                [kind, who, features.shape[1] - len(differ), "; ".join([*shown, *more]) or "none"]
+            )
+    return pd.DataFrame(lines, columns=["twins", "customers", "equal features", "differences"])
+
+
+def _show(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,1 @@
+"""Which features tell the answer too well, alone and in pairs."""

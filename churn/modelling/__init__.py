@@ -1,0 +1,3 @@
+"""The models: encoders, candidates, splits, evaluation, calibration, and the registry
+that keeps them.
+"""

@@ -1,0 +1,1 @@
+"""The servers that flows report to: Prefect's, and those of `churn ui`."""

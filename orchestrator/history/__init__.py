@@ -1,0 +1,1 @@
+"""What is done with past runs: verify, rerun, accept, collect garbage, evaluate."""

@@ -1,0 +1,1 @@
+"""What made what: a graph of all runs, walks through it, and OpenLineage events."""

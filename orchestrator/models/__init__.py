@@ -1,0 +1,1 @@
+"""MLflow's runs and registered models, asked without importing MLflow where that takes seconds."""

@@ -1,0 +1,1 @@
+"""A notebook, read without running it: cells, parameters, code, what it imports."""

@@ -1,0 +1,1 @@
+"""A run in progress and its stages: measured, reported and recorded."""

@@ -1,0 +1,162 @@
+"""Temporary copies of the project, their notebooks, and commands that run in them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import nbformat
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+from orchestrator.project import Project
+from orchestrator.records.record import RunRecord, read_record
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+SHARED_DATA = ROOT.parent / "shared" / "data"
+
+
+CODE = ("orchestrator", "churn", "notebooks", "examples", ".dvc/config", ".dvcignore")
+
+
+FILES = ("params.yaml", "pyproject.toml", "requirements.txt", ".gitignore")
+
+
+def copy_project(target: Path) -> Path:
+    """Copy what a run needs, without data and outputs, and return the copy's root."""
+    for name in (*CODE, *FILES):
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(
+                source,
+                target / name,
+                ignore=shutil.ignore_patterns("__pycache__", "made", ".ipynb_checkpoints"),
+            )
+        elif source.exists():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(source, target / name)
+    return target
+
+
+WRITE = """
+import pathlib
+folder = pathlib.Path("../data/{0}")
+folder.mkdir(parents=True, exist_ok=True)
+(folder / "table.txt").write_text("{0}")
+"""
+
+
+WRITE_POINTERS = """
+import pathlib
+for name in ("raw", "validated", "prepared", "features"):
+    pathlib.Path(f"../data/{name}.dvc").write_text("outs: []")
+"""
+
+
+TINY_STAGES = {
+    "ingestion": WRITE.format("raw"),
+    "validation": WRITE.format("validated"),
+    "preparation": WRITE.format("prepared"),
+    "transformation": WRITE.format("features"),
+    "versioning": WRITE_POINTERS,
+    "model_building": "print('trained')",
+}
+
+
+SUMMARY = (
+    "from IPython.display import display\n"
+    "display({'text/plain': 'summary', 'application/vnd.churn.summary+json': {'number': "
+    "number}}, raw=True)"
+)
+
+
+def drop_stage_parameters(root: Path) -> None:
+    """Take the parameters of stages, which notebooks made by a test do not have, out of
+    a copy's `params.yaml`.
+    """
+    params = root / "params.yaml"
+    params.write_text(
+        params.read_text(encoding="utf-8").partition("\nstages:")[0] + "\n", encoding="utf-8"
+    )
+
+
+def write_notebook(path: Path, title: str, cells: list[str]) -> None:
+    """Write a stage notebook with these code cells between its parameters and its summary."""
+    body = [
+        part
+        for index, source in enumerate(cells)
+        for part in (new_markdown_cell(f"## Step {index + 1}"), new_code_cell(source))
+    ]
+    notebook = new_notebook(
+        cells=[
+            new_markdown_cell(f"# {title}"),
+            new_code_cell("number = 1  # a number", metadata={"tags": ["parameters"]}),
+            *body,
+            new_markdown_cell("## Summary"),
+            new_code_cell(SUMMARY),
+        ],
+        metadata={
+            "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}
+        },
+    )
+    nbformat.write(notebook, path)
+
+
+def free_port() -> int:
+    """Return a port on loopback that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_until(condition: Callable[[], bool], seconds: float) -> None:
+    """Wait until a condition holds; a refused connection counts as `not yet`."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        with contextlib.suppress(httpx.TransportError):
+            if condition():
+                return
+        time.sleep(0.2)
+    raise TimeoutError(f"not reached within {seconds} s")
+
+
+def read_run(root: Path) -> RunRecord:
+    """Return the record of the newest run of a copy of the project."""
+    return read_record(Project(root), "latest")
+
+
+def run_flow(
+    root: Path, *options: str, env: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run `python orchestrator/flow.py` in a copy of the project."""
+    return _run_python(root, "orchestrator/flow.py", *options, env=env)
+
+
+def churn(
+    root: Path, *words: str, env: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run the command `churn` in a copy of the project."""
+    return _run_python(root, "-m", "orchestrator", *words, env=env)
+
+
+def _run_python(
+    root: Path, *words: str, env: dict[str, str] | None
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *words],
+        cwd=root,
+        env=os.environ | {"PYTHONPATH": str(root)} | (env or {}),
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
