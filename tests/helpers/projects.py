@@ -14,6 +14,7 @@ from pathlib import Path
 
 import httpx
 import nbformat
+import psutil
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from orchestrator.project import Project
@@ -127,6 +128,14 @@ def wait_until(condition: Callable[[], bool], seconds: float) -> None:
                 return
         time.sleep(0.2)
     raise TimeoutError(f"not reached within {seconds} s")
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process runs; one that only waits to be reaped does not."""
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
 
 
 def read_run(root: Path) -> RunRecord:

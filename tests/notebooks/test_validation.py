@@ -165,7 +165,7 @@ def test_snapshots_by_month_and_a_table_with_many_rows(tmp_path: Path) -> None:
     parameters = write_company(tmp_path, {"snapshots": snapshots, "calls": repeated}, MESSY)
     report, results = run_stage("02_validation", parameters, tmp_path)
     cells = {cell.id: cell for cell in report.cells}
-    counted = cells["check-label"].outputs[0].data["text/plain"]
+    counted = cells["check-label"].outputs[-1].data["text/plain"]
     assert [line.split()[:4] for line in counted.split("\n")[2:]] == [
         ["2024-03-01", "29", "155", "16"],
         ["2024-04-01", "29", "156", "15"],

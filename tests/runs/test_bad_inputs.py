@@ -114,7 +114,7 @@ REFUSED = {
     ),
     "a title above the header": (
         f"Customers of March\n\n{GOOD}",
-        "seems to be a title: if the header is line 3",
+        "If that is a title and the header is line 3",
     ),
 }
 

@@ -18,7 +18,7 @@ from jupyter_client.manager import AsyncKernelManager
 from jupyter_core.utils import run_sync
 from nbclient import NotebookClient
 
-from helpers.projects import wait_until, write_notebook
+from helpers.projects import is_running, wait_until, write_notebook
 from orchestrator.engine import kernels
 from orchestrator.engine.provisioner import CAN_FORK, ForkProvisioner, can_fork
 from orchestrator.notebook.modules import list_package_imports
@@ -84,7 +84,7 @@ def test_each_kernel_is_a_process_of_its_own(notebooks: list[Path], cold: bool) 
     assert [folder for _, _, folder in seen] == [str(notebook.parent) for notebook in notebooks]
     assert all(pid == group for pid, group, _ in seen)
     assert len({pid for pid, _, _ in seen} | {os.getpid()}) == 3
-    wait_until(lambda: not any(psutil.pid_exists(pid) for pid, _, _ in seen), seconds=5)
+    wait_until(lambda: not any(is_running(pid) for pid, _, _ in seen), seconds=5)
 
 
 @e2e
@@ -95,12 +95,12 @@ def test_what_a_kernel_started_ends_with_it(notebooks: list[Path], cold: bool) -
     start = "__import__('subprocess').Popen(['sleep', '600']).pid"
     with kernels.kernel_for(notebooks[0]) as manager:
         child = ask(manager, start)
-        assert psutil.pid_exists(child)
+        assert is_running(child)
     with kernels.kernel_for(notebooks[1]) as manager:
         orphan = ask(manager, start)
         os.kill(ask(manager, "__import__('os').getpid()"), signal.SIGKILL)
         wait_until(lambda: not run_sync(manager.is_alive)(), seconds=5)
-    wait_until(lambda: not any(map(psutil.pid_exists, (child, orphan))), seconds=5)
+    wait_until(lambda: not any(map(is_running, (child, orphan))), seconds=5)
 
 
 @e2e
@@ -221,8 +221,8 @@ def test_kernels_end_with_the_process_that_ordered_them(notebooks: list[Path]) -
         pid = ask(manager, "__import__('os').getpid()")
         server = psutil.Process(pid).ppid()
         kernels.end_all()
-        assert not psutil.pid_exists(server)
-        wait_until(lambda: not psutil.pid_exists(pid), seconds=5)
+        assert not is_running(server)
+        wait_until(lambda: not is_running(pid), seconds=5)
         assert not run_sync(manager.is_alive)()
 
 
@@ -241,7 +241,7 @@ def test_a_killed_fork_server_is_done_without(notebooks: list[Path]) -> None:
         with kernels.kernel_for(notebooks[1]) as other:
             assert not isinstance(other.provisioner, ForkProvisioner)
             assert ask(other, "1 + 1") == 2
-            assert not psutil.pid_exists(pid)
+            assert not is_running(pid)
 
 
 @e2e

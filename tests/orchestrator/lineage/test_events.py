@@ -344,11 +344,11 @@ def test_a_run_tells_its_story(tiny_project: Path, prefect_api: dict[str, str]) 
     write_notebook(
         tiny_project / "notebooks/03_preparation.ipynb",
         "preparation",
-        ["raise ValueError('a reason')"],
+        ["raise OSError('a reason')"],
     )
     assert run_flow(tiny_project, env=prefect_api).returncode == 1
     failed = read_events(project)[len(events) :]
-    # It was tried again.
+    # The operating system's errors are tried again.
     assert [event["eventType"] for event in failed] == ["START", *["START", "FAIL"] * 2, "FAIL"]
     assert "a reason" in failed[2]["run"]["facets"]["errorMessage"]["message"]
     graph, target = trace(project, "latest")
