@@ -29,7 +29,7 @@ SEEN: dict[Callable[..., Any], str] = {
     NBClientEngine.execute_managed_notebook: "5db3562c458aeaaa",
     LocalProvisioner.launch_kernel: "5a5d3e639018fd53",
     LocalProvisioner.wait: "4f17103ed4cb9bd3",
-    Runner.handle_sigterm: "789a49da2cefe130",
+    Runner.handle_sigterm: "adf5894c73dd05c1",
 }
 
 
