@@ -4,6 +4,7 @@ what happened.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 import tempfile
@@ -33,6 +34,7 @@ from orchestrator.cli.options import (
     TableOption,
     VerboseOption,
 )
+from orchestrator.engine.programs import run_program
 from orchestrator.errors import UsageError
 from orchestrator.models import model_in_use as scoring
 from orchestrator.plan.decisions import make_plan
@@ -143,11 +145,13 @@ def serve_model(
         served = Path(folder, "model")
         with hold_checkout(project):
             fetched = scoring.fetch_model(project, file, model, served)
-        typer.echo(
-            f"Model {fetched.model}, verified. http://127.0.0.1:{port}/invocations; "
-            "Ctrl-C stops it."
-        )
-        sys.exit(scoring.serve(project, served, port))
+        typer.echo(f"Model {fetched.model}, verified.")
+        words = (str(port), str(served))
+        with contextlib.suppress(KeyboardInterrupt):
+            ended = run_program(
+                project, "orchestrator.flows.own_scoring", words, stdout=None, stderr=None
+            )
+            sys.exit(ended.returncode)
 
 
 @app.command(rich_help_panel=_PANEL)

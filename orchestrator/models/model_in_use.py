@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import re
-import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +14,7 @@ from orchestrator.engine.programs import run_program
 from orchestrator.errors import ChurnError, UsageError
 from orchestrator.models.mlflow_queries import database_file
 from orchestrator.notebook.parameters import declared_parameters
-from orchestrator.project import Project, child_environment
+from orchestrator.project import Project
 from orchestrator.stages import MODEL_BUILDING, SCORED_MODEL, find_stage
 
 # Parameters of model building -> options of `churn/scoring/model_copy.py`.
@@ -143,39 +140,3 @@ def _find_registry(project: Project, params: Params) -> Mapping[str, str]:
     if len(found) < len(_REGISTRY) or (database and not database.is_file()):
         raise UsageError("No model is registered yet: train one with `churn run`.")
     return found
-
-
-def serve(project: Project, served: Path, port: int) -> int:
-    """Let MLflow's scoring server answer on 127.0.0.1, with what `fetch_model` wrote for it,
-    until it is interrupted; return the exit code.
-    """
-    command = [sys.executable, "-m", "mlflow", "models", "serve", "--model-uri", str(served)]
-    command += ["--env-manager", "local", "--host", "127.0.0.1", "--port", str(port)]
-    environment = {
-        # Else MLflow loads no model at all; this one is made of a file that was verified.
-        "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "true",
-        "MLFLOW_DISABLE_TELEMETRY": "true",
-        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-        **child_environment(project.root),
-    }
-    with subprocess.Popen(command, cwd=project.notebooks, env=os.environ | environment) as server:
-        try:
-            return server.wait()
-        except KeyboardInterrupt:
-            _end(server.pid)
-            return 0
-
-
-def _end(pid: int) -> None:
-    """End a process with all that it started: MLflow's server is a child of its command."""
-    import psutil  # type: ignore[import-untyped]
-
-    with contextlib.suppress(psutil.NoSuchProcess):
-        process = psutil.Process(pid)
-        family = [*process.children(recursive=True), process]
-        for one in family:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                one.terminate()
-        for one in psutil.wait_procs(family, timeout=10)[1]:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                one.kill()

@@ -304,6 +304,11 @@ def test_the_model_answers_over_http(root: Path, scored: pd.DataFrame) -> None:
             assert found == pytest.approx(
                 [known[name] for name in features["customerID"]], abs=1e-6
             )
+            for foreign in ({"Host": f"evil.test:{port}"}, {"Origin": "http://evil.test"}):
+                refused = httpx.get(f"http://127.0.0.1:{port}/ping", headers=foreign)
+                assert refused.status_code == 403
+            second = churn(root, "serve-model", "--port", str(port))
+            assert (second.returncode, f"127.0.0.1:{port} is taken" in second.stderr) == (1, True)
         finally:
             server.send_signal(signal.SIGINT)
         assert server.wait(timeout=60) == 0
