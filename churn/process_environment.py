@@ -1,11 +1,13 @@
-"""Turns off the usage statistics of all packages, and lets connections within this machine go
-past any proxy; import it before the packages, for some read their settings only then.
+"""Turns off the usage statistics of all packages, lets connections within this machine go past
+any proxy, and names the user; import it before the packages, for some read their settings only
+then.
 
 Programs and kernels that are started from here inherit it.
 """
 
 from __future__ import annotations
 
+import getpass
 import os
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -31,4 +33,13 @@ def _pass_proxies() -> None:
     os.environ |= {"no_proxy": text, "NO_PROXY": text}
 
 
+def _name_user() -> None:
+    """DVC and MLflow ask for the user's name; in a container a user may be a mere number."""
+    try:
+        getpass.getuser()
+    except (OSError, KeyError, ImportError):
+        os.environ["USER"] = str(getattr(os, "getuid", lambda: "unknown")())
+
+
 _pass_proxies()
+_name_user()

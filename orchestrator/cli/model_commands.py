@@ -76,7 +76,8 @@ def _change(what: str, reason: str, *options: str) -> None:
     from orchestrator.site.overview import write_overview
 
     with hold_checkout(find_project()):
-        typer.echo(_ask(what, "--reason", reason or "no reason given", "--by", _user(), *options))
+        said = ("--reason", reason or "no reason given", "--by", getpass.getuser())
+        typer.echo(_ask(what, *said, *options))
         if find_project().runs.is_dir():
             write_overview(find_project())
 
@@ -124,13 +125,6 @@ def _find_settings() -> dict[str, str]:
 
 def _has_model(entry: StageRecord) -> bool:
     return entry.model is not None
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError, ImportError):  # a container's user without a name
-        return "unknown"
 
 
 def _tabulate(versions: list[dict[str, Any]]) -> list[str]:

@@ -34,8 +34,8 @@ def as_user(user: int, home: Path, *, umask: str = "022") -> list[str]:
         aside.mkdir(exist_ok=True)
         open_python = [str(python), str(private), str(aside)]
         become = _OPENED + become
-    # Without a name DVC does not know whose files it makes.
-    variables = [f"HOME={home}", f"PREFECT_HOME={home / '.prefect'}", f"USER=user-{user}"]
+    nameless = ["-u", "USER", "-u", "LOGNAME", "-u", "LNAME", "-u", "USERNAME"]
+    variables = [*nameless, f"HOME={home}", f"PREFECT_HOME={home / '.prefect'}"]
     namespace = ["unshare", "--mount"] if open_python else []
     shell = [*namespace, "sh", "-c", become, "sh", *open_python]
     return ["env", *variables, *shell, umask, str(user)]
