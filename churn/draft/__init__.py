@@ -7,11 +7,11 @@ Its modules, in the order of the work:
     table_reading    tables of texts; files that are parts of one table
     column_types     what each column holds: type, missing values, spellings, dates
     keys_and_joins   which column names the customer, and how the tables join
-    label_guess      which column, or which end date and horizon, is the answer
+    label_guess      which column is the answer
+    horizon_guess    else which end date and horizon is
     suspect_columns  what must not become a feature, for it tells the answer
     params_writing   the settings that the data needs, and the params file as text
     drafting         all of these in turn: from what was named to a draft
-    vocabulary       the words by which columns and values are recognised
 
 `python -m churn.draft`, which `churn init` runs, writes the draft and tells what was found.
 """

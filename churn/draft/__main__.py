@@ -23,8 +23,8 @@ from churn.draft.named_inputs import DraftError, Project, Wishes, find_inputs
 from churn.draft.params_writing import Draft, describe_key, write_params
 from churn.draft.suspect_columns import Mark
 from churn.draft.table_reading import Table
-from churn.draft.vocabulary import SURE
 from churn.params import ParameterError, load_params
+from churn.vocabulary import SURE
 
 _WIDTH = 118
 _MOST = 12  # lines of a kind

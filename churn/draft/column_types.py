@@ -16,11 +16,11 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from churn.draft import vocabulary
-from churn.draft.vocabulary import MOST_STRANGERS, WHOLE_NUMBER, find_abbreviations, find_spellings
+from churn import vocabulary
 from churn.params import Column
 from churn.tables.inference import complete_columns
 from churn.tables.parsing import parse_column
+from churn.vocabulary import MOST_STRANGERS, WHOLE_NUMBER, find_abbreviations, find_spellings
 
 ISO = "%Y-%m-%d"
 MOST_LISTED = 20  # values of a category that are listed

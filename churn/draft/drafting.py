@@ -11,22 +11,14 @@ from pathlib import Path
 
 import pandas as pd
 
+from churn import vocabulary
 from churn.baseline import FOLDER, BaselineError, read_schema, slug
-from churn.draft import vocabulary
 from churn.draft.column_types import ISO, Seen, look_at
 from churn.draft.file_dialect import describe_names
+from churn.draft.horizon_guess import Ends, choose_horizon, find_begin, find_ends
 from churn.draft.inactivity_guess import Inactivity, find_inactivity
 from churn.draft.keys_and_joins import find_repeated, has_row_a_customer, join
-from churn.draft.label_guess import (
-    Answer,
-    Ends,
-    choose_answer,
-    choose_horizon,
-    find_answers,
-    find_begin,
-    find_ends,
-    list_candidates,
-)
+from churn.draft.label_guess import Answer, choose_answer, find_answers, list_candidates
 from churn.draft.named_inputs import Input, Project, Wishes
 from churn.draft.params_writing import Draft, doubt_model, find_settings
 from churn.draft.suspect_columns import (
@@ -44,7 +36,7 @@ from churn.draft.suspect_columns import (
     measure,
 )
 from churn.draft.table_reading import Table, find_column, join_parts, read_tables
-from churn.draft.vocabulary import LIKELY, SURE
+from churn.vocabulary import LIKELY, SURE
 
 _SAME = 0.5  # share of the accepted columns that a data set has to have to be the same one
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from churn.draft import vocabulary
+from churn import vocabulary
 from churn.draft.column_types import Seen
+from churn.draft.horizon_guess import Counted
 from churn.draft.keys_and_joins import Key, count_key, find_time, keys_of, rate_name
-from churn.draft.label_guess import Counted
 from churn.draft.named_inputs import DraftError
 from churn.draft.table_reading import Table, find_column
 from churn.params import InactivityLabel

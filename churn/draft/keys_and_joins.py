@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from churn.draft import vocabulary
+from churn import vocabulary
 from churn.draft.column_types import Seen
 from churn.draft.named_inputs import DraftError, Project
 from churn.draft.table_reading import Table, find_column

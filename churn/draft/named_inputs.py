@@ -22,12 +22,12 @@ from urllib.parse import urlsplit
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from churn.draft.vocabulary import plain
 from churn.formats import DATA_ENDINGS
 from churn.formats.recognition import is_workbook, list_own
 from churn.params import expand
 from churn.sources.redirects import staying_on_their_hosts
 from churn.sources.source import PASSWORD, SECRET_OPTION, SourceRefused, hide
+from churn.vocabulary import plain
 
 _DATA = (*DATA_ENDINGS, ".sqlite", ".sqlite3", ".db")
 MOST_BYTES = 128 << 20  # of text, of all files together

@@ -14,11 +14,12 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from churn.draft import vocabulary
+from churn import vocabulary
 from churn.draft.column_types import ISO, Seen, show_number
+from churn.draft.horizon_guess import Ends, Horizon
 from churn.draft.inactivity_guess import Inactivity, describe_candidates
 from churn.draft.keys_and_joins import Key, Keys
-from churn.draft.label_guess import Answer, Ends, Horizon, describe_values
+from churn.draft.label_guess import Answer, describe_values
 from churn.draft.named_inputs import Project
 from churn.draft.suspect_columns import Mark
 from churn.draft.table_reading import Table

@@ -14,10 +14,11 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from churn.draft import vocabulary
+from churn import vocabulary
 from churn.draft.column_types import Seen
+from churn.draft.horizon_guess import Ends, Horizon
 from churn.draft.keys_and_joins import Key, Keys
-from churn.draft.label_guess import Answer, Ends, Horizon
+from churn.draft.label_guess import Answer
 from churn.draft.named_inputs import Project
 from churn.draft.table_reading import Table
 from churn.leakage import leak_gate, strength

@@ -31,7 +31,6 @@ from churn.draft.named_inputs import (
     read_chunks,
     read_start,
 )
-from churn.draft.vocabulary import find_named_so, is_named_so, means_missing, without_accents
 from churn.formats import OLD_EXCEL, FormatError, format_by_name
 from churn.formats.encodings import Guess, find_broken_utf8, guess_encoding, is_utf8
 from churn.formats.recognition import refuse_foreign
@@ -39,6 +38,7 @@ from churn.formats.text_files import as_utf8, describe_rival
 from churn.params import DatabaseSource, FileSource, ParameterError, suggest
 from churn.sources import SourceError
 from churn.sources.received import read_source
+from churn.vocabulary import find_named_so, is_named_so, means_missing, without_accents
 
 _SHOWN = 60  # characters of a text that a note quotes
 _MALFORMED = 100_000  # rows of another length that are passed over in looking

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from churn.draft.vocabulary import find_abbreviations, find_spellings, plain
+from churn.vocabulary import find_abbreviations, find_spellings, plain
 
 
 def test_spellings() -> None:

@@ -226,7 +226,14 @@ MISSING = frozenset(
 ALSO_MISSING_AMONG_NUMBERS = frozenset(
     ("none", "no", "n", "nil", "inf", "-inf", "error", "keine", "aucun", "ninguno")
 )
-SURE, LIKELY = 3.0, 1.5
+# How much the name of a column says for it being the answer; what its values say is added.
+CALLED_CHURN, CALLED_LEAVING = 4.0, 3.0
+SURE = CALLED_LEAVING  # from here on there is no doubt
+CALLED_TARGET = 1.5  # what may be called so otherwise, too: `class`, `subscriber`
+LIKELY = CALLED_TARGET  # from here on it is an answer, if nothing says more
+CALLED_LEAVING_AND_MORE = 1.0  # in a longer name; `retained`; `churn_risk_score`
+CALLED_STATUS = 0.5
+_OTHER_WORD = 0.6  # less for each word that says something else
 _BETWEEN_WORDS = re.compile(r"(?<=[^\W\d])[\s_-]+(?=[^\W\d])")
 WHOLE_NUMBER = re.compile(r"(-?\d+)(?:\.0+)?")
 MOST_STRANGERS = 3  # different texts that may stand for `none` in a column of numbers or dates
@@ -276,20 +283,22 @@ def find_named_so(names: Iterable[str]) -> list[str]:
 
 
 def rate_label_name(name: str) -> float:
-    """Return how likely a plain name is that of the answer, from 0 to 1."""
+    """Return how much a plain name says for a column being the answer: 0 nothing, `SURE`
+    and more leave no doubt.
+    """
     if SPOILING.search(name):
         # `churn_risk_score` of 0 and 1, where nothing else is.
-        return 1.0 if re.search("churn|attrit", name) else 0
+        return CALLED_LEAVING_AND_MORE if re.search("churn|attrit", name) else 0
     if match := LEAVING.search(name):
         others = [word for word in name.split() if word not in NEUTRAL and not LEAVING.search(word)]
         others += COUNTING.findall(name)
-        base = 4.0 if match[0] in ("churn", "attrit") else 3.0
-        return max(base - 0.6 * len(others), 1.0)
+        base = CALLED_CHURN if match[0] in ("churn", "attrit") else CALLED_LEAVING
+        return max(base - _OTHER_WORD * len(others), CALLED_LEAVING_AND_MORE)
     if WEAK_LABEL.fullmatch(name) or STANDING.fullmatch(name):
-        return 1.5
+        return CALLED_TARGET
     if STAYING.search(name):
-        return 1.0
-    return 0.5 if STATUS.search(name) else 0
+        return CALLED_LEAVING_AND_MORE
+    return CALLED_STATUS if STATUS.search(name) else 0
 
 
 def find_spellings(counts: Mapping[str, int]) -> dict[str, str]:
