@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from dvc.repo import Repo
+from kill_stages import DATASETS
 
 from churn.datasets import find_dataset
 from churn.versions import WITHOUT_GIT
@@ -23,9 +24,9 @@ from orchestrator.project import Project
 from orchestrator.records.hashes import measure
 from orchestrator.records.past_runs import DONE
 from orchestrator.records.record import RunRecord, StageRecord, load_record, read_record, run_ids
-from orchestrator.stages import DATASETS
 
 _A_MOMENT = timedelta(seconds=1)  # from a record's end to that of its process
+_DATASETS = tuple(f"data/{name}" for name in DATASETS)
 _EXPECTED = {0: "completed", 1: "failed", 130: "interrupted"}  # exit code -> status
 
 Contents = dict[str, str | None]
@@ -41,7 +42,7 @@ class State:
 
 def take_state(root: Path) -> State:
     """Return what a project holds now, the datasets as a reader would find them."""
-    places = {name: find_dataset(root / name) for name in DATASETS}
+    places = {name: find_dataset(root / name) for name in _DATASETS}
     contents = {name: measure(at).md5 if at.exists() else None for name, at in places.items()}
     return State(frozenset(run_ids(Project(root))), contents)
 
@@ -135,7 +136,7 @@ def _check_datasets(
 ) -> Iterator[str]:
     """Between the runs each dataset was the old or the new one; now it is what is recorded."""
     recorded = {name: one.md5 for entry in latest.stages for name, one in entry.outputs.items()}
-    for name in DATASETS:
+    for name in _DATASETS:
         if now[name] != recorded.get(name):
             yield f"{name} is {now[name]}, recorded is {recorded.get(name)}"
         if between[name] not in (before[name], now[name]):

@@ -37,7 +37,7 @@ from pathlib import Path
 
 from churn import versions
 
-folders = {name: Path("../data", name) for name in ("raw", "validated", "prepared", "features")}
+folders = {name: Path("../data", name) for name in datasets}
 recorded = versions.record_datasets(Path("..").resolve(), folders)
 """
 _MODEL_BUILDING = """\
@@ -74,13 +74,23 @@ params_file = "../params.yaml"  # facts of the data set
 tracking_uri = "sqlite:///../outputs/mlflow.db"  # MLflow's database
 run_id = ""  # id of the flow's run
 """
+DATASETS = ("raw", "validated", "prepared", "features")
+_READ = '{0}_dir = "../data/{0}"  # dataset to read\n'
+_WRITTEN = '{0}_dir = "../data/{0}"  # dataset to write\n'
+
+
+def _next(read: str, written: str) -> tuple[str, str]:
+    parameters = _READ.format(read) + _WRITTEN.format(written)
+    return parameters, _NEXT.format(read=read, written=written)
+
+
 _STAGES = {
-    "01_ingestion": ("seed = 1  # of the data", _INGESTION),
-    "02_validation": ("", _NEXT.format(read="raw", written="validated")),
-    "03_preparation": ("", _NEXT.format(read="validated", written="prepared")),
-    "04_transformation": ("", _NEXT.format(read="prepared", written="features")),
-    "05_versioning": ("", _VERSIONING),
-    "06_model_building": (_MODEL_PARAMETERS, _MODEL_BUILDING),
+    "01_ingestion": ("seed = 1  # of the data\n" + _WRITTEN.format("raw"), _INGESTION),
+    "02_validation": _next("raw", "validated"),
+    "03_preparation": _next("validated", "prepared"),
+    "04_transformation": _next("prepared", "features"),
+    "05_versioning": (f"datasets = {list(DATASETS)}  # datasets to record", _VERSIONING),
+    "06_model_building": (_MODEL_PARAMETERS + _READ.format("features"), _MODEL_BUILDING),
 }
 
 
@@ -89,7 +99,7 @@ def write_stages(root: Path) -> None:
     for name, (parameters, code) in _STAGES.items():
         cells = [
             new_markdown_cell(f"# {name}"),
-            new_code_cell(parameters or "unused = 0  # nothing", metadata={"tags": ["parameters"]}),
+            new_code_cell(parameters, metadata={"tags": ["parameters"]}),
             *(new_code_cell(cell) for cell in code.split("\n\n") if cell),
         ]
         kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}

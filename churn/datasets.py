@@ -15,6 +15,8 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+_BESIDE = re.compile(r"\.(?P<name>.+)\.(?:old|\d+\.partial)")
+
 
 @contextlib.contextmanager
 def new_dataset(folder: str | os.PathLike[str]) -> Iterator[Path]:
@@ -43,6 +45,14 @@ def find_dataset(folder: str | os.PathLike[str]) -> Path:
     target = Path(folder)
     old = _old(target.resolve())
     return old if old.exists() and not target.exists() else target
+
+
+def find_unfinished(folder: Path) -> list[Path]:
+    """Return the datasets in a folder that a process was about to replace, alive or killed."""
+    if not folder.is_dir():
+        return []
+    named = (_BESIDE.fullmatch(one.name) for one in folder.iterdir())
+    return [folder / name for name in sorted({one["name"] for one in named if one})]
 
 
 def heal_dataset(folder: str | os.PathLike[str]) -> None:

@@ -1,16 +1,31 @@
-"""The stages of each pipeline as data: what runs, in which order, and what it may take."""
+"""A stage, a pipeline, and where datasets lie; which stages a project has, its notebooks say
+(`notebook/stage_graph.py`).
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
-from churn.baseline import FOLDER as ACCEPTED
-from churn.baseline import PROFILE, SCHEMA, slug
+from churn.baseline import slug
 from churn.params import suggest
 from orchestrator.errors import UsageError
 
 PipelineName = Literal["training", "scoring"]
+INGESTION = "ingestion"
+TRANSFORMATION = "transformation"
+MODEL_BUILDING = "model_building"
+VERSIONING = "versioning"
+SCORING = "scoring"
+
+# A verified copy of the registered model, made before a scoring run begins.
+SCORED_MODEL = "data/scoring/model"
+_OF_SCORING = "data/scoring/"
+# What lies in `data/` and is no dataset of training.
+NO_DATASETS = ("accepted", "sample", "scoring")
+_DATASET = re.compile(rf"data/(?!(?:{'|'.join(NO_DATASETS)})$)[\w-]+")
 
 
 @dataclass(frozen=True)
@@ -21,8 +36,7 @@ class Stage:
     `settings` are files that decide what it does, where they exist; those that it
     `learns` it writes itself where they do not. In the paths of the latter,
     `{data_set}` is the name of the data set's folder (`churn.baseline.slug`). `given`
-    are the parameters of its notebook that its pipeline sets: name and value; of those
-    `given_to_score` only the scoring pipeline does.
+    are the parameters of its notebook that its pipeline sets: name and value.
     """
 
     name: str
@@ -36,7 +50,6 @@ class Stage:
     reads_sources: bool = False
     pipeline: PipelineName = "training"
     given: tuple[tuple[str, Any], ...] = ()
-    given_to_score: tuple[tuple[str, Any], ...] = ()
 
     def learned(self, data_set: str) -> tuple[str, ...]:
         """Return the files that it learns, for a data set of that name."""
@@ -51,54 +64,6 @@ class Stage:
     def report_name(self) -> str:
         """The name of its report in a run's folder, without the ending: that of its notebook."""
         return self.notebook.removesuffix(".ipynb")
-
-
-DATASETS = ("data/raw", "data/validated", "data/prepared", "data/features")
-POINTERS = tuple(f"{dataset}.dvc" for dataset in DATASETS)
-
-STAGES = (
-    Stage(
-        "ingestion",
-        "01_ingestion.ipynb",
-        reads=(),
-        writes=("data/raw",),
-        needs_secrets=True,
-        reads_sources=True,
-    ),
-    Stage(
-        "validation",
-        "02_validation.ipynb",
-        reads=("data/raw",),
-        writes=("data/validated",),
-        # One customer to score is enough, and who has left since is not among them.
-        given_to_score=(("min_rows", 1), ("min_key_match", 0.0)),
-        learns=tuple(f"{ACCEPTED}/{{data_set}}/{name}" for name in (SCHEMA, PROFILE)),
-    ),
-    Stage(
-        "preparation", "03_preparation.ipynb", reads=("data/validated",), writes=("data/prepared",)
-    ),
-    Stage(
-        "transformation",
-        "04_transformation.ipynb",
-        reads=("data/prepared",),
-        writes=("data/features",),
-        given_to_score=(("written_table", "scoring"),),
-    ),
-    # A source and the remote that datasets are pushed to may share their credentials.
-    Stage(
-        "versioning",
-        "05_versioning.ipynb",
-        reads=DATASETS,
-        writes=POINTERS,
-        settings=(".dvc/config", ".dvc/config.local"),  # which name the remote
-        needs_secrets=True,
-    ),
-    Stage(
-        "model_building", "06_model_building.ipynb", reads=("data/features", *POINTERS), writes=()
-    ),
-)
-MODEL_BUILDING = "model_building"
-STAGE_NAMES = [stage.name for stage in STAGES]
 
 
 @dataclass(frozen=True)
@@ -119,74 +84,56 @@ class Pipeline:
         Raises:
             UsageError: there is none; the message suggests the nearest.
         """
-        for stage in self.stages:
-            if stage.name == name:
-                return stage
-        raise UsageError(f"There is no stage {name!r}{suggest(name, self.stage_names)}.")
+        return find_stage(name, self.stages)
 
     def upstream_of(self, stage: Stage) -> list[Stage]:
         """Return the stages that write what a stage reads."""
         return [other for other in self.stages if set(other.writes) & set(stage.reads)]
 
 
-TRAINING = Pipeline("training", STAGES)
-
-# A verified copy of the registered model, made before a scoring run begins.
-SCORED_MODEL = "data/scoring/model"
-SCORING_DATASETS = tuple(dataset.replace("data/", "data/scoring/") for dataset in DATASETS)
-
-
-def _for_scoring(stage: Stage) -> Stage:
-    """Return a stage of training as it is in scoring: of the same notebook, with
-    folders of its own.
-    """
-    moved = dict(zip(DATASETS, SCORING_DATASETS, strict=True))
-    given = [
-        (f"{path.rpartition('/')[2]}_dir", f"../{moved[path]}")
-        for path in (*stage.reads, *stage.writes)
-    ]
-    reads = tuple(moved[path] for path in stage.reads)
-    if stage.reads_sources:  # what is received does not depend on the model
-        return replace(
-            stage, writes=(moved[stage.writes[0]],), pipeline="scoring", given=tuple(given)
-        )
-    return replace(
-        stage,
-        reads=(*reads, SCORED_MODEL),
-        writes=tuple(moved[path] for path in stage.writes),
-        pipeline="scoring",
-        given=(*given, ("model_dir", f"../{SCORED_MODEL}"), *stage.given_to_score),
-    )
-
-
-def make_scoring(out: str = "", *, to_database: bool = False) -> Pipeline:
-    """Return the pipeline that scores customers; `out` is the file that it writes,
-    relative to the root or absolute.
-    """
-    scoring = Stage(
-        "scoring",
-        "07_scoring.ipynb",
-        reads=("data/scoring/features", SCORED_MODEL),
-        writes=(out,) if out and not to_database else (),
-        needs_secrets=to_database,
-        pipeline="scoring",
-        given=(("features_dir", "../data/scoring/features"), ("model_dir", f"../{SCORED_MODEL}")),
-    )
-    return Pipeline("scoring", (*map(_for_scoring, STAGES[:4]), scoring))
-
-
-SCORING = make_scoring()
-ALL_STAGE_NAMES = list(dict.fromkeys([*STAGE_NAMES, *SCORING.stage_names]))
-
-
-def find_stage(name: str) -> Stage:
-    """Return the stage of that name, of training where both pipelines have one.
+def find_stage(name: str, stages: Sequence[Stage]) -> Stage:
+    """Return the first stage of that name.
 
     Raises:
         UsageError: there is none; the message suggests the nearest.
     """
-    return (
-        SCORING.find(name)
-        if name not in STAGE_NAMES and name in SCORING.stage_names
-        else TRAINING.find(name)
-    )
+    for stage in stages:
+        if stage.name == name:
+            return stage
+    known = list(dict.fromkeys(stage.name for stage in stages))
+    raise UsageError(f"There is no stage {name!r}{suggest(name, known)}.")
+
+
+def is_dataset(path: str) -> bool:
+    """Whether a path from the root is that of a dataset of training, which is versioned."""
+    return bool(_DATASET.fullmatch(path))
+
+
+def is_pointer(path: str) -> bool:
+    """Whether a path from the root is that of a dataset's DVC pointer."""
+    return path.endswith(".dvc") and is_dataset(dataset_of(path))
+
+
+def pointer_of(dataset: str) -> str:
+    """Return the path of a dataset's DVC pointer."""
+    return f"{dataset}.dvc"
+
+
+def dataset_of(pointer: str) -> str:
+    """Return the path of the dataset that a DVC pointer is of."""
+    return pointer.removesuffix(".dvc")
+
+
+def is_of_scoring(path: str) -> bool:
+    """Whether a path from the root is that of a folder that each scoring run replaces."""
+    return path.startswith(_OF_SCORING)
+
+
+def for_scoring(dataset: str) -> str:
+    """Return where scoring has what training has in a dataset."""
+    return dataset.replace("data/", _OF_SCORING, 1)
+
+
+def for_training(dataset: str) -> str:
+    """Return where training has what scoring has in a dataset."""
+    return dataset.replace(_OF_SCORING, "data/", 1)

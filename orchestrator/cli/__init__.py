@@ -15,6 +15,7 @@ __all__ = ["main", "parse_settings"]
 for _module in (
     "new_command",
     "init_command",
+    "stage_commands",
     "run_commands",
     "accept_command",
     "model_commands",

@@ -12,9 +12,9 @@ import typer
 
 from orchestrator.cli.app import app, ask_program, read_day
 from orchestrator.notebook.parameters import as_json, declared_parameters
+from orchestrator.notebook.stage_graph import read_graph
 from orchestrator.plan.run_plan import Request
 from orchestrator.project import Project, find_project
-from orchestrator.stages import STAGES
 
 _PARAMS_CHECK = "params file"
 _SOURCES_CHECK = "sources"
@@ -94,7 +94,7 @@ def read_defaults(project: Project) -> dict[str, dict[str, Any]]:
             name: as_json(parameter.default)
             for name, parameter in declared_parameters(project.notebooks / stage.notebook).items()
         }
-        for stage in STAGES
+        for stage in read_graph(project).training.stages
     }
 
 

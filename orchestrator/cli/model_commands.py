@@ -13,11 +13,12 @@ from orchestrator.cli.options import JsonOption, ReasonOption
 from orchestrator.errors import UsageError
 from orchestrator.models.mlflow_queries import database_file, tracking_uri
 from orchestrator.notebook.parameters import declared_parameters
+from orchestrator.notebook.stage_graph import find_notebook
 from orchestrator.project import find_project
 from orchestrator.records.lock import hold_checkout
 from orchestrator.records.record import StageRecord, read_records
 from orchestrator.records.stage_facts import find_parameters
-from orchestrator.stages import MODEL_BUILDING, find_stage
+from orchestrator.stages import MODEL_BUILDING
 
 _PANEL = "Models"
 _COLUMNS = {
@@ -105,7 +106,7 @@ def _ask(what: str, *options: str) -> str:
 
 def _find_settings() -> dict[str, str]:
     """Return where the latest model building registered its model, or where the next one would."""
-    declared = declared_parameters(find_project().notebooks / find_stage(MODEL_BUILDING).notebook)
+    declared = declared_parameters(find_notebook(find_project(), MODEL_BUILDING))
     entry = next(
         (
             found

@@ -11,9 +11,9 @@ import typer
 from churn.params import suggest
 from orchestrator.cli.app import app
 from orchestrator.errors import UsageError
+from orchestrator.notebook.stage_graph import read_graph
 from orchestrator.project import find_project
 from orchestrator.records.record import LATEST, read_record, run_ids
-from orchestrator.stages import ALL_STAGE_NAMES, STAGE_NAMES
 
 _PANEL = "Look"
 
@@ -49,8 +49,10 @@ def find_page(what: str | None) -> Path:
     """
     if what is None:
         return find_project().outputs / "index.html"
-    if what in ALL_STAGE_NAMES:
-        record = read_record(find_project(), "latest" if what in STAGE_NAMES else "latest-scoring")
+    graph = read_graph(find_project())
+    if what in graph.stage_names:
+        is_trained = what in graph.training.stage_names
+        record = read_record(find_project(), "latest" if is_trained else "latest-scoring")
         if (report := record.stage(what).report_html) is None:
             raise UsageError(f"The stage {what} has no report in the latest run, {record.run_id}.")
         return (find_project().runs / record.run_id / report).resolve()
@@ -58,7 +60,7 @@ def find_page(what: str | None) -> Path:
     if what not in (*LATEST, *known):
         raise UsageError(
             f"{what!r} is neither a run nor a "
-            f"stage{suggest(what, [*LATEST, *ALL_STAGE_NAMES, *known[-3:]])}."
+            f"stage{suggest(what, [*LATEST, *graph.stage_names, *known[-3:]])}."
         )
     return find_project().runs / read_record(find_project(), what).run_id / "index.html"
 

@@ -43,7 +43,6 @@ from orchestrator.project import Project, find_project
 from orchestrator.records.lock import ensure_free, hold_checkout
 from orchestrator.records.record import read_record
 from orchestrator.site.outcome import say_scores
-from orchestrator.stages import make_scoring
 
 _PANEL = "Use a model"
 
@@ -85,7 +84,7 @@ def score(
         # What a database holds by now nobody knows, so it is written to again.
         force=(EVERY_STAGE,) if force else ("scoring",) if target.is_database else (),
         refresh=not no_refresh,
-        pipeline=make_scoring(target.out, to_database=target.is_database),
+        pipeline="scoring",
     )
     plan = make_plan(project, request)  # what is wrong is told before Prefect is loaded
     _execute(plan, fetched, quiet=quiet, verbose=verbose)

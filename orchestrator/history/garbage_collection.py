@@ -24,7 +24,7 @@ from orchestrator.records.dvc_cache import list_files
 from orchestrator.records.hashes import CONTENT, measure_files
 from orchestrator.records.listing import list_runs
 from orchestrator.records.record import RunRecord, now
-from orchestrator.stages import DATASETS
+from orchestrator.stages import is_dataset
 from orchestrator.words import say_age
 
 _OBJECT = re.compile(r"[0-9a-f]{32}(\.dir)?")
@@ -124,10 +124,11 @@ def _find_recorded(records: Iterable[RunRecord]) -> Iterator[str]:
 
 
 def _find_present(project: Project) -> Iterator[str]:
-    for dataset in DATASETS:
-        folder = project.root / dataset
+    for folder in sorted(project.data.glob("*/")):
+        if not is_dataset(f"data/{folder.name}"):
+            continue
         try:
-            measured = measure_files(folder, project.root) if folder.exists() else None
+            measured = measure_files(folder, project.root)
         except OSError as error:
             raise UnknownNeedError(f"{folder} cannot be read: {error}") from error
         if measured:

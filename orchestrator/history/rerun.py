@@ -33,6 +33,7 @@ from orchestrator.history.rerun_folder import (
     unpack_code,
 )
 from orchestrator.notebook.parameters import GIVEN_BY_RUN, TIME_LIMIT, declared_parameters
+from orchestrator.notebook.stage_graph import read_graph
 from orchestrator.plan.fingerprint import INSTALLED, describe_changes, environment_parts
 from orchestrator.plan.run_plan import Decision, Plan, Request
 from orchestrator.project import Project
@@ -44,7 +45,7 @@ from orchestrator.records.record import Content, RunRecord, read_record, read_re
 from orchestrator.redaction import secret_names
 from orchestrator.runs import run as runs
 from orchestrator.runs import stage_run
-from orchestrator.stages import STAGES, Stage
+from orchestrator.stages import INGESTION, Pipeline, Stage
 
 Tell = Callable[[str], None]
 
@@ -124,27 +125,29 @@ def rerun(project: Project, run_id: str, into: Path | None, tell: Tell) -> Rerun
             f"Run {record.run_id} scored customers: `churn score` with the same options does "
             "that again."
         )
-    stages = _select(record)
+    names = _select(record)
     target = Project(find_folder(project, record.run_id, into))
     ensure_free(target)
     clear(target)
     with hold_checkout(target):
         unpack_code(project, record, target)
+        pipeline = read_graph(target).training
+        stages = tuple(stage for stage in pipeline.stages if stage.name in names)
         environment = tuple(_compare_environment(record, target))
         for change in environment:
             tell(f"The environment is not the run's: {change}")
         bring_inputs(project, record, stages, target)
         bring_earlier(project, record, stages, target)
-        done = _execute(_make_plan(record, stages, target), f"churn rerun {record.run_id}", tell)
+        done = _execute(
+            _make_plan(record, pipeline, stages, target), f"churn rerun {record.run_id}", tell
+        )
     compared = tuple(_compare(project, record, target, done.record, stages))
     return Rerun(record.run_id, target.root, environment, compared)
 
 
-def _select(record: RunRecord) -> tuple[Stage, ...]:
-    status = {entry.name: entry.status for entry in record.stages}
-    found = tuple(
-        stage for stage in STAGES if not stage.reads_sources and status.get(stage.name) in _DONE
-    )
+def _select(record: RunRecord) -> list[str]:
+    done = [entry.name for entry in record.stages if entry.status in _DONE]
+    found = [name for name in done if name != INGESTION]
     if not found:
         raise UsageError(
             f"Run {record.run_id} completed no stage after ingestion: there is nothing to "
@@ -172,7 +175,9 @@ def _compare_environment(record: RunRecord, target: Project) -> Iterator[str]:
     )
 
 
-def _make_plan(record: RunRecord, stages: tuple[Stage, ...], target: Project) -> Plan:
+def _make_plan(
+    record: RunRecord, pipeline: Pipeline, stages: tuple[Stage, ...], target: Project
+) -> Plan:
     """Return the plan of the run, without the checks of its sources: they are not read."""
     from churn.params import load_params
 
@@ -185,11 +190,21 @@ def _make_plan(record: RunRecord, stages: tuple[Stage, ...], target: Project) ->
     set_limits = {
         name: given[TIME_LIMIT] for name, given in params.stages.items() if TIME_LIMIT in given
     }
-    limits = {stage.name: float(set_limits.get(stage.name, stage.time_limit)) for stage in STAGES}
+    limits = {stage.name: float(set_limits.get(stage.name, stage.time_limit)) for stage in stages}
     parameters = {stage.name: _given(record, stage, target) for stage in stages}
     decisions = {stage.name: Decision(stage, "runs", "churn rerun") for stage in stages}
     request, history = Request(target.params_file), History(target)
-    return Plan(target, request, params, stages, parameters, limits, history, decisions=decisions)
+    return Plan(
+        target,
+        request,
+        params,
+        pipeline,
+        stages,
+        parameters,
+        limits,
+        history,
+        decisions=decisions,
+    )
 
 
 def _given(record: RunRecord, stage: Stage, target: Project) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from orchestrator.records import dvc_cache
 from orchestrator.records.code_archive import code_file
 from orchestrator.records.hashes import measure, sha256
 from orchestrator.records.record import Content, RunRecord, StageRecord, load_record, read_records
-from orchestrator.stages import DATASETS, POINTERS, Stage
+from orchestrator.stages import VERSIONING, Stage, dataset_of, is_pointer, pointer_of
 
 MARK = "rerun.json"  # in the folder of a rerun, which may be replaced by the next
 
@@ -128,7 +128,7 @@ def bring_inputs(
         if path not in made
     }
     for path, content in contents.items():
-        if path in POINTERS:
+        if is_pointer(path):
             _bring_pointer(project, path, content, target)
         else:
             _bring(project, path, content, target)
@@ -165,11 +165,9 @@ def _bring_pointer(project: Project, path: str, content: Content, target: Projec
     """Write a pointer that an earlier run made: the dataset's content that follows from
     it is in that run's record.
     """
-    dataset = path.removesuffix(".dvc")
+    dataset = dataset_of(path)
     found = (
-        entry.inputs[dataset]
-        for entry in _entries(project, "versioning")
-        if dataset in entry.inputs
+        entry.inputs[dataset] for entry in _entries(project, VERSIONING) if dataset in entry.inputs
     )
     texts = (pointer_text(dataset, one).encode() for one in found)
     text = next(
@@ -191,15 +189,14 @@ def bring_earlier(
     project: Project, record: RunRecord, stages: tuple[Stage, ...], target: Project
 ) -> None:
     """Lay out what versioning compares the datasets with: the versions before."""
-    if "versioning" in {stage.name for stage in stages} and (
-        before := _before(project, record, "versioning")
+    if VERSIONING in {stage.name for stage in stages} and (
+        before := _before(project, record, VERSIONING)
     ):
-        for dataset in DATASETS:
-            if dataset in before.inputs:
-                pointer = pointer_text(dataset, before.inputs[dataset])
-                write_atomically(target.root / f"{dataset}.dvc", pointer.encode())
-                now = record.stage("versioning").inputs.get(dataset)
-                _bring_version(project, before.inputs[dataset], now, target)
+        for dataset, content in before.inputs.items():
+            pointer = pointer_text(dataset, content)
+            write_atomically(target.root / pointer_of(dataset), pointer.encode())
+            now = record.stage(VERSIONING).inputs.get(dataset)
+            _bring_version(project, content, now, target)
 
 
 def _bring_version(project: Project, before: Content, now: Content | None, target: Project) -> None:

@@ -25,7 +25,7 @@ from orchestrator.records.code_archive import code_file
 from orchestrator.records.dvc_cache import find_object, list_files
 from orchestrator.records.hashes import measure, sha256
 from orchestrator.records.record import Content, RunRecord, StageRecord, read_record
-from orchestrator.stages import DATASETS, POINTERS, SCORED_MODEL, SCORING_DATASETS
+from orchestrator.stages import dataset_of, is_dataset, is_of_scoring, is_pointer
 
 Verdict = Literal["intact", "missing", "altered", "not checked", "not kept"]
 
@@ -99,24 +99,24 @@ def _check_contents(project: Project, record: RunRecord) -> Iterator[Finding]:
         place = project.root / path
         if place.exists() and measure(place).md5 == md5:
             yield Finding(what, "intact", f"in {path}")
-        elif path in DATASETS:
+        elif is_dataset(path):
             yield _check_cached(project, path, content, what)
-        elif path in (*SCORING_DATASETS, SCORED_MODEL):
+        elif is_of_scoring(path):
             yield Finding(
                 what, "not kept", f"{path} is not versioned: each scoring run replaces it"
             )
-        elif path in POINTERS and _follows(path, md5, contents):
+        elif is_pointer(path) and _follows(path, md5, contents):
             yield Finding(
                 what,
                 "intact",
-                f"follows from the hash of {path.removesuffix('.dvc')} in the record",
+                f"follows from the hash of {dataset_of(path)} in the record",
             )
         else:
             yield Finding(what, *_lost(project, place))
 
 
 def _follows(pointer: str, md5: str, contents: dict[tuple[str, str], Content]) -> bool:
-    dataset = pointer.removesuffix(".dvc")
+    dataset = dataset_of(pointer)
     texts = [
         pointer_text(path, content) for (path, _), content in contents.items() if path == dataset
     ]

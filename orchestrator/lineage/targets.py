@@ -19,7 +19,7 @@ from orchestrator.project import Project
 from orchestrator.records.dvc_cache import list_files
 from orchestrator.records.hashes import measure, sha256
 from orchestrator.records.record import LATEST, StageRecord
-from orchestrator.stages import DATASETS, MODEL_BUILDING, POINTERS, SCORED_MODEL, SCORING_DATASETS
+from orchestrator.stages import MODEL_BUILDING, is_dataset, is_of_scoring, is_pointer
 
 SHORTEST = 6  # characters of a hash that may stand for it
 
@@ -118,12 +118,12 @@ def _find_path(project: Project, graph: Graph, what: str, path: Path) -> Target:
     name = project.relative(path)
     if path.is_relative_to(project.runs) and path != project.runs:
         return _find_report(project, graph, path, name)
-    if name in (*DATASETS, *POINTERS, *SCORING_DATASETS, SCORED_MODEL):
+    if is_dataset(name) or is_pointer(name) or is_of_scoring(name):
         return _find_dataset(project, graph, path, name)
     if name in {node.name for node in graph.nodes.values() if node.kind == "notebook"}:
         return _find_notebook(graph, path, name)
     if not path.is_file():
-        known = [*graph.runs, *DATASETS, *_names_of(graph, "notebook", "model")]
+        known = [*graph.runs, *_names_of(graph, "dataset", "notebook", "model")]
         raise UsageError(
             f"There is no file {name}, and no run, dataset, notebook, report or model of that name"
             f"{suggest(what, known)}. Expected a run id, a path, a hash of at least {SHORTEST} "
@@ -235,7 +235,7 @@ def _read_lists(project: Project, graph: Graph) -> None:
     """Note what DVC's cache says of datasets that no recorded stage has read."""
     read = {dataset for held in graph.files.values() for dataset in held}
     for node in graph.nodes.values():
-        if node.kind == "dataset" and node.name in DATASETS and node.id not in read:
+        if node.kind == "dataset" and is_dataset(node.name) and node.id not in read:
             with contextlib.suppress(OSError, ValueError):
                 for within, md5 in list_files(project, node.version).items():
                     graph.files[md5][node.id] = f"{node.name}/{within}"

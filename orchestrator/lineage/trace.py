@@ -18,11 +18,10 @@ from orchestrator.lineage.targets import Target, find_target, read_aliases
 from orchestrator.project import Project
 from orchestrator.records.record import read_records
 from orchestrator.records.stage_facts import find_parameters
-from orchestrator.stages import POINTERS, STAGES
+from orchestrator.stages import VERSIONING, is_pointer
 
 _MOST = 20  # nodes below one; the rest is counted
 _HASH = 12  # characters of a hash
-_BESIDE = {*POINTERS, *(stage.name for stage in STAGES if set(stage.writes) & set(POINTERS))}
 _WIDE = 10_000  # characters of a line that no terminal shows: nothing is cut
 
 
@@ -133,7 +132,8 @@ class _Branches:
         """
         if self._is_leaf(one):
             return 0
-        return 2 if self._graph.nodes[one].name in _BESIDE else 1
+        name = self._graph.nodes[one].name
+        return 2 if is_pointer(name) or name == VERSIONING else 1
 
     def _is_leaf(self, one: str) -> bool:
         return not (self._graph.before if self._up else self._graph.after).get(one)

@@ -13,10 +13,11 @@ from urllib.request import url2pathname
 
 from orchestrator.errors import UsageError
 from orchestrator.notebook.parameters import declared_parameters
+from orchestrator.notebook.stage_graph import find_notebook
 from orchestrator.project import Project
 from orchestrator.records.hashes import sha256
 from orchestrator.records.record import StageRecord
-from orchestrator.stages import MODEL_BUILDING, find_stage
+from orchestrator.stages import MODEL_BUILDING
 
 MODEL_FILE = "model.skops"  # as churn/modelling/registry.py names it
 CHAMPION = "champion"  # the alias of the registered model in use
@@ -36,9 +37,7 @@ def tracking_uri(project: Project, entry: StageRecord) -> str:
     decided = entry.decided_by.get(f"stages.{MODEL_BUILDING}.tracking_uri")
     if "tracking_uri" in entry.parameters or decided:
         return str(entry.parameters.get("tracking_uri", json.loads(decided or '""')))
-    declared = declared_parameters(project.notebooks / find_stage(MODEL_BUILDING).notebook).get(
-        "tracking_uri"
-    )
+    declared = declared_parameters(find_notebook(project, MODEL_BUILDING)).get("tracking_uri")
     return str(declared.default) if declared else ""
 
 

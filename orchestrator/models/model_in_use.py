@@ -14,8 +14,9 @@ from orchestrator.engine.programs import run_program
 from orchestrator.errors import ChurnError, UsageError
 from orchestrator.models.mlflow_queries import database_file
 from orchestrator.notebook.parameters import declared_parameters
+from orchestrator.notebook.stage_graph import find_notebook
 from orchestrator.project import Project
-from orchestrator.stages import MODEL_BUILDING, SCORED_MODEL, find_stage
+from orchestrator.stages import MODEL_BUILDING, SCORED_MODEL
 
 # Parameters of model building -> options of `churn/scoring/model_copy.py`.
 _REGISTRY = {
@@ -129,7 +130,7 @@ def _read(params_file: Path) -> Params:
 
 def _find_registry(project: Project, params: Params) -> Mapping[str, str]:
     """Return where training registers models, as the params file or the notebook says."""
-    declared = declared_parameters(project.notebooks / find_stage(MODEL_BUILDING).notebook)
+    declared = declared_parameters(find_notebook(project, MODEL_BUILDING))
     given = params.stages.get(MODEL_BUILDING, {})
     found = {
         name: str(given[name] if name in given else declared[name].default)

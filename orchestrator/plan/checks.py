@@ -6,7 +6,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from orchestrator.notebook.cells import read_notebook
 from orchestrator.notebook.code import Code, read_notebook_code
 from orchestrator.notebook.modules import Modules
 from orchestrator.notebook.parameters import TIME_LIMIT, as_json, find_parameter_problems
+from orchestrator.notebook.stage_graph import Graph, read_graph
 from orchestrator.plan import machine, source_reach, stores
 from orchestrator.plan.feature_checks import find_columns
 from orchestrator.plan.machine import KERNEL
@@ -27,7 +28,7 @@ from orchestrator.plan.run_plan import Plan, Request
 from orchestrator.project import Project
 from orchestrator.records.past_runs import History
 from orchestrator.redaction import Redactor, redactor_for
-from orchestrator.stages import ALL_STAGE_NAMES, MODEL_BUILDING, Pipeline, Stage
+from orchestrator.stages import MODEL_BUILDING, SCORING, VERSIONING, Pipeline, Stage, is_dataset
 
 Settings = Mapping[str, Mapping[str, Any]]
 
@@ -72,11 +73,13 @@ def examine(project: Project, request: Request) -> Examination:
     Raises:
         UsageError: there is no such stage to start at.
     """
-    pipeline, stages = request.pipeline, _select(request)
+    graph = read_graph(project)
     file = request.params_file(project)
     params, unreadable = _read_params(file)
     params = _with_given_to_scoring(params, request)
-    given = _given(params, request.settings)
+    given = _given(params, request.settings, graph)
+    pipeline = _find_pipeline(graph, request, given)
+    stages, forced = _select(pipeline, request), request.find_forced(graph)
     redactor = redactor_for(params) if params else Redactor()
     shown = {
         name: {key: redactor.clean_tree(value) for key, value in of.items()}
@@ -84,8 +87,9 @@ def examine(project: Project, request: Request) -> Examination:
     }
     checks = (
         Check(f"params file {file}", tuple(unreadable or _find_facts_problems(params))),
+        Check("the graph that the notebooks make", graph.problems, graph.notes),
         *_check_notebooks(project, stages),
-        _check_given(project, stages, shown, request),
+        _check_given(project, stages, shown, graph, request),
         Check("no secret among them", tuple(_find_secrets(redactor, given))),
         _check_kernel(),
         *_check_sources(project, stages, params),
@@ -103,7 +107,18 @@ def examine(project: Project, request: Request) -> Examination:
         one.name: {**given[one.name], **dict(one.given)} for one in pipeline.stages
     }
     history = History(project)
-    plan = Plan(project, request, params, stages, parameters, limits, history, found.notes)
+    plan = Plan(
+        project,
+        request,
+        params,
+        pipeline,
+        stages,
+        parameters,
+        limits,
+        history,
+        found.notes,
+        forced,
+    )
     return Examination(checks, plan)
 
 
@@ -116,7 +131,7 @@ def _with_given_to_scoring(params: Params | None, request: Request) -> Params | 
     """Return the facts with what the command gave to scoring: it may name secrets, which
     are kept out of everything.
     """
-    if params is None or request.pipeline.name != "scoring":
+    if params is None or request.pipeline != "scoring":
         return params
     given = {**params.stages.get("scoring", {}), **request.settings.get("scoring", {})}
     return params.model_copy(update={"stages": {**params.stages, "scoring": given}})
@@ -126,8 +141,25 @@ def _take_time_limit(given: dict[str, Any], stage: Stage) -> float:
     return float(given.pop(TIME_LIMIT, stage.time_limit))
 
 
-def _select(request: Request) -> tuple[Stage, ...]:
-    pipeline, start, until = request.pipeline, request.start, request.until
+def _find_pipeline(graph: Graph, request: Request, given: Settings) -> Pipeline:
+    """Return the pipeline that was asked for; that of scoring with where it writes to."""
+    if request.pipeline == "training":
+        return graph.training
+    stages = graph.scoring.stages
+    if not stages or stages[-1].name != SCORING:
+        raise UsageError(f"There is no notebook NUMBER_{SCORING}.ipynb, which scores customers.")
+    out = str(given[SCORING].get("out", ""))
+    to_database = "://" in out
+    last = replace(
+        stages[-1],
+        writes=(out,) if out and not to_database else (),
+        needs_secrets=to_database,
+    )
+    return replace(graph.scoring, stages=(*stages[:-1], last))
+
+
+def _select(pipeline: Pipeline, request: Request) -> tuple[Stage, ...]:
+    start, until = request.start, request.until
     if request.only:
         if start or until:
             raise UsageError("Give either --only, or --from and --until.")
@@ -149,9 +181,9 @@ def _read_params(file: Path) -> tuple[Params | None, list[str]]:
         return None, [message if str(file) in message else f"{file} cannot be read: {message}"]
 
 
-def _given(params: Params | None, settings: Settings) -> dict[str, dict[str, Any]]:
-    from_file = params.stages if params else {}
-    names = [*ALL_STAGE_NAMES, *sorted({*from_file, *settings} - set(ALL_STAGE_NAMES))]
+def _given(params: Params | None, settings: Settings, graph: Graph) -> dict[str, dict[str, Any]]:
+    from_file, known = params.stages if params else {}, graph.stage_names
+    names = [*known, *sorted({*from_file, *settings} - set(known))]
     return {name: as_json({**from_file.get(name, {}), **settings.get(name, {})}) for name in names}
 
 
@@ -196,9 +228,9 @@ def _check_notebooks(project: Project, stages: Iterable[Stage]) -> Iterator[Chec
 
 
 def _check_given(
-    project: Project, stages: tuple[Stage, ...], given: Settings, request: Request
+    project: Project, stages: tuple[Stage, ...], given: Settings, graph: Graph, request: Request
 ) -> Check:
-    problems = tuple(_find_given_problems(project, stages, given))
+    problems = tuple(_find_given_problems(project, stages, given, graph.stage_names))
     return Check("parameters given", problems, _note_unused(stages, request.settings))
 
 
@@ -212,9 +244,9 @@ def _check_stores(project: Project, stages: tuple[Stage, ...], given: Settings) 
     if MODEL_BUILDING in names:
         damage = stores.find_database_damage(project, given[MODEL_BUILDING])
         yield Check("MLflow's database", tuple(damage))
-    if names & {"versioning", MODEL_BUILDING}:
+    if names & {VERSIONING, MODEL_BUILDING}:
         yield Check("DVC's pointers", *stores.judge_pointers(project, stages))
-    if "versioning" in names and given["versioning"].get("push", True):
+    if VERSIONING in names and given[VERSIONING].get("push", True):
         yield Check("DVC's remote", tuple(stores.find_remote_problems(project)))
     yield Check("files can be locked", tuple(stores.find_lack_of_locks(project)))
 
@@ -237,13 +269,13 @@ def _note_kernels(saved: Mapping[str, str]) -> Iterator[str]:
 
 
 def _find_given_problems(
-    project: Project, stages: Iterable[Stage], given: Mapping[str, Mapping[str, Any]]
+    project: Project,
+    stages: Iterable[Stage],
+    given: Mapping[str, Mapping[str, Any]],
+    known: list[str],
 ) -> Iterator[str]:
-    for name in given.keys() - set(ALL_STAGE_NAMES):
-        yield (
-            f"parameters are given for a stage {name!r} that does not "
-            f"exist{suggest(name, ALL_STAGE_NAMES)}"
-        )
+    for name in given.keys() - set(known):
+        yield f"parameters are given for a stage {name!r} that does not exist{suggest(name, known)}"
     for stage in stages:
         with contextlib.suppress(UsageError):  # it is told already that this is no notebook
             read_notebook(project.notebooks / stage.notebook)
@@ -264,11 +296,8 @@ def _find_secrets(redactor: Redactor, given: Mapping[str, Mapping[str, Any]]) ->
 
 
 def _note_unused(stages: Iterable[Stage], settings: Settings) -> tuple[str, ...]:
-    unused = [
-        name
-        for name in ALL_STAGE_NAMES
-        if settings.get(name) and name not in {stage.name for stage in stages}
-    ]
+    running = {stage.name for stage in stages}
+    unused = [name for name, given in settings.items() if given and name not in running]
     return tuple(f"--set gives parameters to {name}, which does not run" for name in unused)
 
 
@@ -325,4 +354,5 @@ def _find_missing_inputs(
         if not find_dataset(project.root / path).exists():
             writers = [stage.name for stage in pipeline.stages if path in stage.writes]
             advice = f": run the stage {writers[0]} first (--from {writers[0]})" if writers else ""
-            yield f"{path} is missing{advice}"
+            if writers or not is_dataset(path):  # else the graph's problem says it
+                yield f"{path} is missing{advice}"

@@ -26,7 +26,7 @@ from orchestrator.records.dvc_cache import find_lost, list_files
 from orchestrator.records.hashes import CONTENT, measure, remembering
 from orchestrator.records.past_runs import DONE
 from orchestrator.records.record import StageRecord
-from orchestrator.stages import DATASETS, POINTERS, STAGES, Stage
+from orchestrator.stages import Stage, is_dataset, is_pointer
 
 _CHANGES_TOLD = 3
 _NEVER = "it has not completed before"
@@ -63,7 +63,7 @@ def _decide_before_the_run(plan: Plan, stage: Stage, before: Sequence[Decision])
         if one.what == "reused":
             parts = _with_restored(plan.project, stage, parts, one)
     running = [one.stage for one in before if one.what != "reused"]
-    if running and stage.name not in plan.request.forced:
+    if running and stage.name not in plan.forced:
         return _decide_later(plan, stage, parts, running)
     return _decide(plan, stage, parts)
 
@@ -73,8 +73,12 @@ def list_watched(plan: Plan) -> Watch:
     project = plan.project
     code = (CODE / "orchestrator", project.domain, project.notebooks)
     paths = [*map(project.relative, (*code, plan.params_file, project.requirements))]
-    paths += [path for stage in STAGES for path in (*stage.settings, *stage.reads, *stage.writes)]
-    paths += [path for stage in STAGES for path in stage.learned(plan.params.name)]
+    paths += [
+        path
+        for stage in plan.pipeline.stages
+        for path in (*stage.settings, *stage.reads, *stage.writes)
+    ]
+    paths += [path for stage in plan.pipeline.stages for path in stage.learned(plan.params.name)]
     for file in (file for files in local_files(project, plan.params).values() for file in files):
         # Where SQLite keeps what it has not moved to the database itself.
         paths += [str(file), f"{file}-wal"]
@@ -92,8 +96,8 @@ def list_watched(plan: Plan) -> Watch:
 
 
 def _decide(plan: Plan, stage: Stage, parts: Parts) -> Decision:
-    if stage.name in plan.request.forced:
-        return Decision(stage, "runs", plan.request.forced[stage.name])
+    if stage.name in plan.forced:
+        return Decision(stage, "runs", plan.forced[stage.name])
     if stage.reads_sources and (again := _read_again(plan)):
         are = "is" if len(again) == 1 else "are"
         return Decision(stage, "runs", f"{_join(again)} {are} read again")
@@ -163,11 +167,11 @@ def _find_lost(project: Project, entry: StageRecord, changed: Sequence[str]) -> 
     """Yield which outputs are not what they were and cannot be brought back."""
     for path in changed:
         what = "was altered" if (project.root / path).exists() else "is missing"
-        if path in DATASETS:
+        if is_dataset(path):
             problem = find_lost(project, entry.outputs[path].md5)
             if problem:
                 yield f"{path} {what}, and {problem}"
-        elif path not in POINTERS:  # these follow from the datasets
+        elif not is_pointer(path):  # these follow from the datasets
             yield f"{path} {what}"
 
 
@@ -176,7 +180,7 @@ def _with_restored(project: Project, stage: Stage, parts: Parts, made: Decision)
     assert made.entry
     for path in made.to_restore:
         content = made.entry.outputs[path]
-        files = list_files(project, content.md5) if path in DATASETS else {"": content.md5}
+        files = list_files(project, content.md5) if is_dataset(path) else {"": content.md5}
         own = {f"{path}/{file}" if file else path: f"{CONTENT}{md5}" for file, md5 in files.items()}
         parts = _without(parts, (path,)) | (own if path in stage.reads else {})
     return parts

@@ -22,9 +22,10 @@ from churn.params.merged_columns import describe_columns, find_barred, list_hist
 from orchestrator.errors import UsageError
 from orchestrator.notebook.cells import read_notebook
 from orchestrator.notebook.parameters import declared_parameters
+from orchestrator.notebook.stage_graph import find_notebook
 from orchestrator.plan.source_reach import local_files
 from orchestrator.project import Project
-from orchestrator.stages import find_stage
+from orchestrator.stages import TRANSFORMATION
 
 # A feature that a cell of transformation adds, where it finds what it needs.
 _ADDED = re.compile(r"""\bfeatures\.add\(\s*["']([^"']+)["']""")
@@ -70,7 +71,7 @@ def _find_added(project: Project) -> set[str]:
     notebook: another check tells that.
     """
     with contextlib.suppress(UsageError):
-        notebook = read_notebook(project.notebooks / find_stage("transformation").notebook)
+        notebook = read_notebook(find_notebook(project, TRANSFORMATION))
         return {name for cell in notebook.cells for name in _ADDED.findall(cell.source)}
     return set()
 
@@ -81,7 +82,7 @@ def _find_recent_days(project: Project, given: Mapping[str, Any]) -> list[int]:
     """
     days: Any = given.get("recent_days")
     with contextlib.suppress(UsageError):
-        declared = declared_parameters(project.notebooks / find_stage("transformation").notebook)
+        declared = declared_parameters(find_notebook(project, TRANSFORMATION))
         if days is None and "recent_days" in declared:
             days = declared["recent_days"].default
     return days if isinstance(days, list) else []

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
 from churn.params import Params
+from orchestrator.notebook.stage_graph import Graph
 from orchestrator.project import Project
 from orchestrator.records.past_runs import History
 from orchestrator.records.record import StageRecord
 from orchestrator.redaction import secret_names
-from orchestrator.stages import ALL_STAGE_NAMES, TRAINING, Pipeline, Stage, find_stage
+from orchestrator.stages import Pipeline, PipelineName, Stage
 
 DEFAULT_PARAMS = Path("params.yaml")
 EVERY_STAGE = "all"  # in `force`
@@ -36,22 +36,21 @@ class Request:
     until: str | None = None
     force: tuple[str, ...] = ()
     refresh: bool = True
-    pipeline: Pipeline = TRAINING
+    pipeline: PipelineName = "training"
     cold_kernels: bool = False
 
-    @cached_property
-    def forced(self) -> Mapping[str, str]:
-        """The stages that run in any case -> the option that says so.
+    def find_forced(self, graph: Graph) -> dict[str, str]:
+        """Return the stages that run in any case -> the option that says so.
 
         Raises:
             UsageError: there is no stage of a name.
         """
-        found = dict.fromkeys(ALL_STAGE_NAMES, "--force") if EVERY_STAGE in self.force else {}
+        found = dict.fromkeys(graph.stage_names, "--force") if EVERY_STAGE in self.force else {}
         named = [name for name in self.force if name != EVERY_STAGE]
-        found |= {find_stage(name).name: "--force-stage" for name in named}
+        found |= {graph.find_stage(name).name: "--force-stage" for name in named}
         for option, name in (("--from", self.start), ("--only", self.only)):
             if name:
-                found[find_stage(name).name] = option
+                found[graph.find_stage(name).name] = option
         return found
 
     def params_file(self, project: Project) -> Path:
@@ -104,7 +103,8 @@ class Decision:
 @dataclass(frozen=True)
 class Plan:
     """What a run will do: its stages in order, what each is given, how many seconds each
-    may take, and which of them run.
+    may take, and which of them run. The `pipeline` is the one whose stages, or some of them,
+    run; `forced` are those that run in any case -> the option that says so.
 
     `notes` are what the user should know of, though it keeps nothing from running. A
     decision that is `open` is made when the stages before have written what it reads.
@@ -113,22 +113,19 @@ class Plan:
     project: Project
     request: Request
     params: Params
+    pipeline: Pipeline
     stages: tuple[Stage, ...]
     parameters: Mapping[str, dict[str, Any]]
     time_limits: Mapping[str, float]
     history: History
     notes: tuple[str, ...] = ()
+    forced: Mapping[str, str] = field(default_factory=dict)
     decisions: Mapping[str, Decision] = field(default_factory=dict)
 
     @property
     def params_file(self) -> Path:
         """The file with the facts of the data set."""
         return self.request.params_file(self.project)
-
-    @property
-    def pipeline(self) -> Pipeline:
-        """The pipeline whose stages, or some of them, run."""
-        return self.request.pipeline
 
     @property
     def withheld(self) -> dict[Path, frozenset[str]]:

@@ -17,8 +17,9 @@ from churn.dvc_repository import find_pointer_damage, find_remote_problem
 from orchestrator.errors import UsageError
 from orchestrator.models.mlflow_queries import database_file, find_damage
 from orchestrator.notebook.parameters import declared_parameters
+from orchestrator.notebook.stage_graph import find_notebook
 from orchestrator.project import Project
-from orchestrator.stages import MODEL_BUILDING, POINTERS, Stage, find_stage
+from orchestrator.stages import MODEL_BUILDING, Stage, is_pointer
 
 
 def find_lack_of_locks(project: Project) -> Iterator[str]:
@@ -51,7 +52,7 @@ def find_database_damage(project: Project, given: Mapping[str, Any]) -> Iterator
     building is given.
     """
     with contextlib.suppress(UsageError):  # it is told already that this is no notebook
-        declared = declared_parameters(project.notebooks / find_stage(MODEL_BUILDING).notebook)
+        declared = declared_parameters(find_notebook(project, MODEL_BUILDING))
         uri = given.get("tracking_uri") or getattr(declared.get("tracking_uri"), "default", "")
         file = database_file(project, str(uri))
         if file and file.is_file() and (damage := find_damage(file)):
@@ -70,7 +71,7 @@ def judge_pointers(
     written = {path for stage in stages for path in stage.writes}
     read = {path for stage in stages for path in stage.reads}
     problems, notes = list[str](), list[str]()
-    for path in POINTERS:
+    for path in sorted(filter(is_pointer, written | read)):
         if not (damage := find_pointer_damage(project.root / path)):
             continue
         told = f"{project.root / path} is no pointer of DVC's: {damage}."

@@ -25,7 +25,7 @@ from orchestrator.project import Project
 from orchestrator.records.hashes import measure
 from orchestrator.records.lock import hold_checkout
 from orchestrator.records.record import Content, RunRecord, read_record
-from orchestrator.stages import DATASETS
+from orchestrator.stages import dataset_of, is_dataset
 
 
 def restore_run(project: Project, run_id: str) -> dict[str, Content]:
@@ -55,7 +55,7 @@ def bring_back(project: Project, contents: Mapping[str, Content]) -> None:
         RestoreError: an object is missing or corrupt and no remote has it; what lies
             there is untouched.
     """
-    datasets = [path for path in contents if path in DATASETS]
+    datasets = [path for path in contents if is_dataset(path)]
     for aside in set_aside_damaged_pointers(project.root):
         print(f"{aside.stem} is no pointer of DVC's; it is kept as {aside.name}.", file=sys.stderr)
     with open_repo(project.root) as repo:
@@ -64,7 +64,7 @@ def bring_back(project: Project, contents: Mapping[str, Content]) -> None:
         for path in datasets:
             _put_in_place(repo, project.root / path, contents[path].md5)
         # The pointers follow.
-        folders = {(project.root / path.removesuffix(".dvc")).resolve() for path in contents}
+        folders = {(project.root / dataset_of(path)).resolve() for path in contents}
         repo.add(sorted(map(str, folders)))
     for path in contents:
         if (
@@ -85,7 +85,7 @@ def recorded_datasets(record: RunRecord) -> dict[str, Content]:
         for stage in record.stages
         for path, content in [*stage.inputs.items(), *stage.outputs.items()]
     }
-    return {path: found[path] for path in DATASETS if path in found}
+    return {path: content for path, content in found.items() if is_dataset(path)}
 
 
 def bring_to_cache(repo: Any, dataset: str, md5: str) -> None:

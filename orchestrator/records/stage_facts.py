@@ -7,9 +7,8 @@ from typing import Any
 
 from orchestrator.records.hashes import CONTENT
 from orchestrator.records.record import Git, StageRecord
-from orchestrator.stages import STAGES
+from orchestrator.stages import INGESTION
 
-_OF_SOURCES = {stage.name for stage in STAGES if stage.reads_sources}
 _SOURCE = "source "  # what the parts of a fingerprint begin with that are sources
 
 
@@ -17,7 +16,7 @@ def find_sources(entry: StageRecord) -> dict[str, str]:
     """Return what ingestion read: sources -> MD5, and the programs that make the
     sample; no MD5 where none is known.
     """
-    if entry.name not in _OF_SOURCES:
+    if entry.name != INGESTION:
         return {}
     found = {
         name.removeprefix(_SOURCE): value.removeprefix(CONTENT)

@@ -12,13 +12,12 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from churn.datasets import heal_dataset
+from churn.datasets import find_unfinished, heal_dataset
 from orchestrator.errors import UsageError
 from orchestrator.models.mlflow_runs import kill_unfinished
 from orchestrator.project import Project
 from orchestrator.records.hashes import sha256
 from orchestrator.records.record import RunRecord, StageRecord, read_record, write_record
-from orchestrator.stages import DATASETS, SCORED_MODEL, SCORING_DATASETS
 
 _RUNNING = re.compile(rb'"status"\s*:\s*"running"')
 # It stands at the top of a record, and reading a thousand records whole would take
@@ -36,9 +35,10 @@ def recover(project: Project) -> list[RunRecord]:
     To be called with the lock of the checkout held, before a run begins: then no run
     that says `running` lives.
     """
-    for dataset in (*DATASETS, *SCORING_DATASETS, SCORED_MODEL):
+    folders = (project.data, project.data / "scoring")
+    for dataset in (one for folder in folders for one in find_unfinished(folder)):
         try:
-            heal_dataset(project.root / dataset)
+            heal_dataset(dataset)
         except OSError as error:  # the stage that reads or writes it says more
             _log.warning("%s could not be put right after a run was killed: %s", dataset, error)
     _remove_temporary(project.outputs)

@@ -14,7 +14,7 @@ from orchestrator.records.record import RunRecord, StageRecord, read_records
 from orchestrator.site.charts import Chart, Point, draw
 from orchestrator.site.outcome import say_outcome
 from orchestrator.site.rendering import render, write_page
-from orchestrator.stages import MODEL_BUILDING
+from orchestrator.stages import MODEL_BUILDING, is_dataset
 
 # What the table shows of each run's model -> its heading.
 METRICS = {
@@ -23,7 +23,6 @@ METRICS = {
     "cv_average_precision": "AP cv",
     "cv_log_loss": "log loss cv",
 }
-_DATASETS = ("data/features", "data/prepared", "data/validated", "data/raw")
 _HASH = 8  # characters
 
 
@@ -151,4 +150,4 @@ def _find_data(record: RunRecord) -> str:
     written = {
         path: content.md5 for entry in record.stages for path, content in entry.outputs.items()
     }
-    return next((written[path][:_HASH] for path in _DATASETS if path in written), "")
+    return next((written[path][:_HASH] for path in reversed(written) if is_dataset(path)), "")

@@ -20,7 +20,8 @@ from orchestrator.records.stage_facts import find_parameters
 from orchestrator.site.outcome import find_failure, say_outcome, say_promotion, say_scores
 from orchestrator.site.rendering import render, write_page
 from orchestrator.site.report_parts import Passage, read_parts
-from orchestrator.stages import MODEL_BUILDING, find_stage
+from orchestrator.site.stage_picture import draw_run
+from orchestrator.stages import MODEL_BUILDING
 
 _METRIC = re.compile(r"(?P<part>cv|test)_(?P<name>\w+?)(?P<ending>_std|_low|_high)?")
 _RULES = "quality.json"
@@ -73,6 +74,8 @@ def write_run_page(
     """
     folder = project.runs / record.run_id
     plots, passages = ([], []) if record.status == "running" else read_parts(folder, record)
+    datasets = list(list_datasets(record, before))
+    changes = {one.path: one.change.partition(":")[0] for one in datasets}
     page = render(
         "run.html.j2",
         script="search.js" if passages else "",
@@ -87,10 +90,11 @@ def write_run_page(
         metrics=list_metrics(record),
         results={entry.name: entry.results for entry in record.stages if entry.results},
         plots=plots,
-        datasets=list(list_datasets(record, before)),
+        datasets=datasets,
+        picture=draw_run(record.stages, changes, record.mlflow.model or ""),
         before=before,
         parameters=list(list_parameters(record)),
-        notebooks={entry.name: find_stage(entry.name).notebook for entry in record.stages},
+        notebooks={entry.name: Path(entry.notebook).name for entry in record.stages},
         passages=write_index(passages),
     )
     write_page(folder / "index.html", page)

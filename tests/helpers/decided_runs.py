@@ -7,11 +7,11 @@ from pathlib import Path
 
 import nbformat
 
+from helpers.own_graph import STAGE_NAMES
 from helpers.projects import TINY_STAGES, copy_project, write_notebook
 from orchestrator.plan.decisions import make_plan
 from orchestrator.plan.run_plan import Decision, Request
 from orchestrator.project import Project
-from orchestrator.stages import STAGE_NAMES
 
 READ_FILE = """
 import pathlib

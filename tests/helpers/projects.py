@@ -73,6 +73,26 @@ TINY_STAGES = {
 }
 
 
+# What the parameters cells of small notebooks say, as those of the real ones do.
+DECLARED = {
+    "01_ingestion": ('raw_dir = "../data/raw"  # dataset to write',),
+    "02_validation": (
+        'raw_dir = "../data/raw"  # dataset to read',
+        'validated_dir = "../data/validated"  # dataset to write',
+    ),
+    "03_preparation": (
+        'validated_dir = "../data/validated"  # dataset to read',
+        'prepared_dir = "../data/prepared"  # dataset to write',
+    ),
+    "04_transformation": (
+        'prepared_dir = "../data/prepared"  # dataset to read',
+        'features_dir = "../data/features"  # dataset to write',
+    ),
+    "05_versioning": ('datasets = ["raw"]  # datasets to record',),
+    "06_model_building": ('features_dir = "../data/features"  # dataset to read',),
+}
+
+
 SUMMARY = (
     "from IPython.display import display\n"
     "display({'text/plain': 'summary', 'application/vnd.churn.summary+json': {'number': "
@@ -97,10 +117,11 @@ def write_notebook(path: Path, title: str, cells: list[str]) -> None:
         for index, source in enumerate(cells)
         for part in (new_markdown_cell(f"## Step {index + 1}"), new_code_cell(source))
     ]
+    declared = ["number = 1  # a number", *DECLARED.get(path.stem, ())]
     notebook = new_notebook(
         cells=[
             new_markdown_cell(f"# {title}"),
-            new_code_cell("number = 1  # a number", metadata={"tags": ["parameters"]}),
+            new_code_cell("\n".join(declared), metadata={"tags": ["parameters"]}),
             *body,
             new_markdown_cell("## Summary"),
             new_code_cell(SUMMARY),

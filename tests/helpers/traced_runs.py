@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
+from helpers.own_graph import STAGES
 from orchestrator.lineage.graph import Graph
 from orchestrator.lineage.targets import Target
 from orchestrator.lineage.trace import print_trees, trace
@@ -19,7 +20,7 @@ from orchestrator.records.record import (
     RunRecord,
     StageRecord,
 )
-from orchestrator.stages import STAGES, Stage
+from orchestrator.stages import Stage
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import datetime
 from typing import Any
 
+from helpers.own_graph import STAGES
 from orchestrator.records.record import RunRecord
-from orchestrator.stages import STAGES
 
 NOON = datetime.datetime(2026, 1, 31, 12, tzinfo=datetime.UTC)
 

@@ -9,9 +9,9 @@ import nbformat
 import pytest
 from nbformat import NotebookNode
 
+from helpers.own_graph import SCORING, STAGES
 from helpers.projects import ROOT
 from orchestrator.notebook.parameters import declared_parameters
-from orchestrator.stages import SCORING, STAGES
 
 PATHS = [ROOT / "notebooks" / stage.notebook for stage in (*STAGES, *SCORING.stages[4:])]
 

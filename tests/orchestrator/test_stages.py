@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from helpers.own_graph import DATASETS, GRAPH, SCORING, STAGES
 from helpers.written_runs import NOON, make_record
 from orchestrator.errors import UsageError
 from orchestrator.history.rerun import rerun
 from orchestrator.lineage.graph import build_graph
 from orchestrator.models.model_in_use import find_target
 from orchestrator.plan.checks import examine
+from orchestrator.plan.decisions import make_plan
 from orchestrator.plan.run_plan import Request
 from orchestrator.project import Project
 from orchestrator.records.listing import count_stages
@@ -21,15 +23,7 @@ from orchestrator.records.record import RunRecord, read_record, write_record
 from orchestrator.site.outcome import say_scores
 from orchestrator.site.overview import write_overview
 from orchestrator.site.run_page import write_run_page
-from orchestrator.stages import (
-    DATASETS,
-    SCORED_MODEL,
-    SCORING,
-    STAGES,
-    TRAINING,
-    find_stage,
-    make_scoring,
-)
+from orchestrator.stages import SCORED_MODEL
 
 OLD, NEW = "2026-01-31-120000-0001", "2026-01-31-130000-0002"
 
@@ -100,18 +94,24 @@ def test_a_stage_of_both_pipelines_is_that_of_training_unless_asked_for() -> Non
     """`scoring` is found; a typo is told with the nearest name; `--only scoring` is no
     stage of training.
     """
-    assert find_stage("validation").pipeline == "training"
-    assert find_stage("scoring").notebook == "07_scoring.ipynb"
+    assert GRAPH.find_stage("validation").pipeline == "training"
+    assert GRAPH.find_stage("scoring").notebook == "07_scoring.ipynb"
     with pytest.raises(UsageError, match="did you mean 'scoring'"):
         SCORING.find("scorin")
     with pytest.raises(UsageError, match="There is no stage 'scoring'"):
-        TRAINING.find("scoring")
+        GRAPH.training.find("scoring")
 
 
-def test_the_output_is_a_file_or_a_database() -> None:
+def test_the_output_is_a_file_or_a_database(project_copy: Path) -> None:
     """A file is an output of the stage; a database is none, but needs the secrets."""
-    assert make_scoring("scores.csv").find("scoring").writes == ("scores.csv",)
-    database = make_scoring("sqlite:///x", to_database=True).find("scoring")
+    project = Project(project_copy)
+    (project.root / SCORED_MODEL).mkdir(parents=True)
+    found = {}
+    for out in ("scores.csv", "sqlite:///x"):
+        request = Request(project.params_file, {"scoring": {"out": out}}, pipeline="scoring")
+        found[out] = make_plan(project, request).stages[-1]
+    assert found["scores.csv"].writes == ("scores.csv",)
+    database = found["sqlite:///x"]
     assert (database.writes, database.needs_secrets) == ((), True)
 
 
@@ -133,8 +133,8 @@ def test_stages_of_the_same_name_have_a_history_each(project: Project) -> None:
     """How long validation of scoring took, or that it completed, says nothing of training's."""
     history = History(project)
     assert [run_id for run_id, _ in history.ended(SCORING.find("validation"))] == [NEW]
-    assert [run_id for run_id, _ in history.ended(TRAINING.find("validation"))] == []
-    for pipeline, expected in ((SCORING, [NEW]), (TRAINING, [])):
+    assert [run_id for run_id, _ in history.ended(GRAPH.training.find("validation"))] == []
+    for pipeline, expected in ((SCORING, [NEW]), (GRAPH.training, [])):
         found = history.completed(pipeline.find("validation"), {"a": "b"})
         assert [run_id for run_id, _ in found] == expected
 
@@ -167,8 +167,8 @@ def test_a_scoring_run_is_not_executed_again_in_a_folder(project: Project) -> No
 
 def test_all_stages_can_be_forced() -> None:
     """`--force` holds for scoring too."""
-    assert "scoring" in Request(force=("all",)).forced
-    assert Request(force=("scoring",)).forced == {"scoring": "--force-stage"}
+    assert "scoring" in Request(force=("all",)).find_forced(GRAPH)
+    assert Request(force=("scoring",)).find_forced(GRAPH) == {"scoring": "--force-stage"}
 
 
 def test_preflight_of_scoring(project_copy: Path) -> None:
@@ -177,7 +177,7 @@ def test_preflight_of_scoring(project_copy: Path) -> None:
     """
     project = Project(project_copy)
     found = examine(
-        project, Request(project.params_file, {"scoring": {"contct": 5}}, pipeline=SCORING)
+        project, Request(project.params_file, {"scoring": {"contct": 5}}, pipeline="scoring")
     )
     told = "\n".join(found.problems)
     assert "data/scoring/model is missing" in told
@@ -185,7 +185,7 @@ def test_preflight_of_scoring(project_copy: Path) -> None:
     assert "did you mean 'contact'?" in told
     (project.root / SCORED_MODEL).mkdir(parents=True)
     plan = examine(
-        project, Request(project.params_file, {"scoring": {"contact": 5}}, pipeline=SCORING)
+        project, Request(project.params_file, {"scoring": {"contact": 5}}, pipeline="scoring")
     ).plan
     assert plan is not None
     assert [stage.name for stage in plan.stages] == SCORING.stage_names
@@ -233,11 +233,11 @@ def test_secrets_of_the_output_are_kept_out_of_everything(
     project = Project(project_copy)
     (project.root / SCORED_MODEL).mkdir(parents=True)
     settings = {"scoring": {"out": "postgresql://me:${SCORES_PASSWORD}@host/db"}}
-    pipeline = make_scoring("x", to_database=True)
-    problems = examine(project, Request(project.params_file, settings, pipeline=pipeline)).problems
+    request = Request(project.params_file, settings, pipeline="scoring")
+    problems = examine(project, request).problems
     assert "SCORES_PASSWORD is not set" in problems[0]
     monkeypatch.setenv("SCORES_PASSWORD", "very-s3cret")
-    plan = examine(project, Request(project.params_file, settings, pipeline=pipeline)).plan
+    plan = examine(project, request).plan
     assert plan is not None
     assert redactor_for(plan.params).clean("it is very-s3cret") == "it is ***SCORES_PASSWORD***"
     assert "SCORES_PASSWORD" in plan.withheld[project.notebooks / "04_transformation.ipynb"]

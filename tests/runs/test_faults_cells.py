@@ -15,6 +15,7 @@ import nbformat
 import pytest
 from nbformat import NotebookNode
 
+from helpers.own_graph import GRAPH
 from helpers.projects import wait_until, write_notebook
 from orchestrator.errors import StageFailedError
 from orchestrator.plan.decisions import make_plan
@@ -24,7 +25,6 @@ from orchestrator.records.hashes import sha256
 from orchestrator.records.record import StageRecord, read_record
 from orchestrator.runs.run import Run, begin
 from orchestrator.runs.stage_run import run_stage
-from orchestrator.stages import find_stage
 
 pytestmark = pytest.mark.e2e
 
@@ -47,7 +47,7 @@ class Heard:
 
 def prepare(root: Path, *cells: str, stage: str = "ingestion", **settings: Any) -> Run:
     """Begin a run in which a stage has these code cells."""
-    write_notebook(root / "notebooks" / find_stage(stage).notebook, stage, list(cells))
+    write_notebook(root / "notebooks" / GRAPH.find_stage(stage).notebook, stage, list(cells))
     project = Project(root)
     return begin(
         make_plan(project, Request(project.params_file, {stage: settings} if settings else {})),
@@ -63,7 +63,7 @@ def execute(
     """
     message = ""
     try:
-        run_stage(run, find_stage(stage), 1, heard or Heard())
+        run_stage(run, GRAPH.find_stage(stage), 1, heard or Heard())
     except StageFailedError as error:
         message = str(error)
     return read_record(run.plan.project, run.record.run_id).stage(stage), message
@@ -339,7 +339,7 @@ def test_an_input_that_changes_while_a_stage_reads_it_fails_the_stage(tiny_proje
     with pytest.raises(
         StageFailedError, match=r"data/raw/table.txt changed while the stage ran"
     ) as caught:
-        run_stage(run, find_stage("validation"), 1, Heard())
+        run_stage(run, GRAPH.find_stage("validation"), 1, Heard())
     assert not caught.value.try_again
     entry = run.record.stage("validation")
     assert (entry.status, entry.failed_cell, entry.outputs) == ("failed", None, {})

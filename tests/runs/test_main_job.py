@@ -13,6 +13,7 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
+from helpers.own_graph import DATASETS, STAGES
 from helpers.projects import churn, copy_project, read_run, run_flow
 from helpers.servers import POSTGRES_PASSWORD, serving_company
 from orchestrator.history.verify import verify_run
@@ -21,7 +22,6 @@ from orchestrator.project import Project
 from orchestrator.records.hashes import measure_all
 from orchestrator.records.record import RunRecord
 from orchestrator.records.restore import restore_run
-from orchestrator.stages import DATASETS, STAGES
 
 pytestmark = pytest.mark.e2e
 # Parallel workers would each do the run that these tests share.

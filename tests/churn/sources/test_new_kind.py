@@ -65,7 +65,7 @@ from orchestrator.plan import source_reach
 from orchestrator.plan.fingerprint import hash_code
 from orchestrator.project import Project
 from orchestrator.redaction import redactor_for
-from orchestrator.stages import STAGES
+from helpers.own_graph import STAGES
 
 project = Project(Path().resolve())
 params = load_params("own.yaml")

@@ -16,6 +16,7 @@ import pytest
 
 from churn.baseline import OFFER_TYPE, read_schema
 from helpers.companies import make_company
+from helpers.own_graph import GRAPH
 from helpers.past_runs import BODIES, execute, make_project
 from helpers.projects import ROOT, churn
 from orchestrator.engine import kernels
@@ -29,7 +30,6 @@ from orchestrator.project import Project
 from orchestrator.records.code_archive import code_file, read_git
 from orchestrator.records.record import read_record, write_record
 from orchestrator.redaction import Redactor
-from orchestrator.stages import find_stage
 
 pytestmark = pytest.mark.xdist_group("accept")
 
@@ -308,11 +308,11 @@ def test_files_that_appear_without_being_learned(project: Project) -> None:
 
 def test_a_stage_names_what_it_learns() -> None:
     """By the name of the data set, as a folder."""
-    assert find_stage("validation").learned("Our bank (2024)") == (
+    assert GRAPH.find_stage("validation").learned("Our bank (2024)") == (
         "data/accepted/our-bank-2024/schema.yaml",
         "data/accepted/our-bank-2024/profile.json",
     )
-    assert find_stage("ingestion").learned("Our bank (2024)") == ()
+    assert GRAPH.find_stage("ingestion").learned("Our bank (2024)") == ()
 
 
 def test_what_is_offered_is_never_cut(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from helpers.collected_runs import (
     make_run,
     numbers,
 )
+from helpers.own_graph import DATASETS
 from helpers.projects import (
     TINY_STAGES,
     copy_project,
@@ -37,7 +38,6 @@ from orchestrator.records.hashes import measure_all
 from orchestrator.records.lock import hold_checkout
 from orchestrator.records.record import load_record, run_ids, write_record
 from orchestrator.records.restore import restore_run
-from orchestrator.stages import DATASETS
 
 
 def churn(

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
+from helpers.own_graph import DATASETS
 from helpers.past_runs import BODIES, execute, make_project, spoil
 from helpers.projects import churn
 from orchestrator.compare.rerun_differences import (
@@ -30,7 +31,6 @@ from orchestrator.records.dvc_cache import find_object
 from orchestrator.records.hashes import measure_all
 from orchestrator.records.record import StageRecord
 from orchestrator.runs.report import write_notebook
-from orchestrator.stages import DATASETS
 
 TABLE = {"id": ["a", "b", "c"], "price": [1.0, float("nan"), 3.0], "n": [1, 2, None]}
 

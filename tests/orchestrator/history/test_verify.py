@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from churn import versions
+from helpers.own_graph import DATASETS, POINTERS
 from helpers.past_runs import PARAMS, make_project, spoil
 from helpers.projects import churn
 from orchestrator.history.verify import Finding, verify_run
@@ -24,7 +25,6 @@ from orchestrator.records.dvc_cache import find_object, list_files
 from orchestrator.records.hashes import measure_all, sha256
 from orchestrator.records.record import StageRecord, read_record
 from orchestrator.runs.run import begin, end
-from orchestrator.stages import DATASETS, POINTERS
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from helpers.own_graph import STAGES
 from helpers.projects import ROOT
 from helpers.traced_runs import (
     OLD,
@@ -17,7 +18,6 @@ from orchestrator.project import Project
 from orchestrator.records.record import (
     write_record,
 )
-from orchestrator.stages import STAGES
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import shutil
 
 import pytest
 
+from helpers.own_graph import STAGES
 from helpers.traced_runs import (
     LOGGED,
     NEW,
@@ -27,7 +28,6 @@ from orchestrator.records.hashes import measure, sha256
 from orchestrator.records.record import (
     write_record,
 )
-from orchestrator.stages import STAGES
 
 
 def test_a_dataset_is_found_by_path_and_by_hash_and_its_files_too(project: Project) -> None:

@@ -10,6 +10,7 @@ import sys
 
 import pytest
 
+from helpers.own_graph import STAGES
 from helpers.projects import ROOT
 from helpers.traced_runs import (
     COMMIT,
@@ -26,7 +27,6 @@ from orchestrator.project import Project
 from orchestrator.records.record import (
     write_record,
 )
-from orchestrator.stages import STAGES
 
 
 @pytest.mark.parametrize("what", [OLD, "latest", "2026-01-01", "2026"])

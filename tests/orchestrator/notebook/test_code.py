@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from helpers.own_graph import STAGES
 from helpers.projects import ROOT, write_notebook
 from orchestrator.errors import UsageError
 from orchestrator.notebook.code import read_module_code, read_notebook_code
 from orchestrator.notebook.imports import find_library_problem
 from orchestrator.notebook.modules import Modules
 from orchestrator.project import Project
-from orchestrator.stages import STAGES, Stage
+from orchestrator.stages import Stage
 
 
 def problems_of(folder: Path, *cells: str, **modules: str) -> list[str]:

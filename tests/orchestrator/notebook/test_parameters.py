@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
+from helpers.own_graph import STAGES
 from helpers.projects import read_run, run_flow, write_notebook
 from orchestrator.errors import UsageError
 from orchestrator.notebook.parameters import as_json, declared_parameters, find_parameter_problems
-from orchestrator.stages import STAGES
 
 VALIDATION = STAGES[1]
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from helpers.own_graph import STAGES
 from helpers.projects import run_flow
 from orchestrator.cli import parse_settings
 from orchestrator.errors import UsageError
@@ -16,7 +17,6 @@ from orchestrator.notebook.parameters import declared_parameters
 from orchestrator.plan.decisions import make_plan
 from orchestrator.plan.run_plan import Plan, Request
 from orchestrator.project import Project
-from orchestrator.stages import STAGES
 
 
 def plan(root: Path, settings: dict[str, dict[str, object]] | None = None, **options: str) -> Plan:
@@ -151,7 +151,7 @@ def test_parameters_of_a_stage_that_does_not_run_are_noted(tiny_project: Path) -
 def test_a_notebook_that_cannot_be_read_is_one_problem(tiny_project: Path) -> None:
     """It is not told again for each thing that cannot be checked of it."""
     (tiny_project / "notebooks/02_validation.ipynb").unlink()
-    with pytest.raises(UsageError, match=r"\b1 problem\(s\):\n.* no notebook") as caught:
+    with pytest.raises(UsageError, match=r"\b1 problem\(s\):\n.* no notebook writes") as caught:
         plan(tiny_project)
     assert str(tiny_project / "notebooks/02_validation.ipynb") in str(caught.value)
 

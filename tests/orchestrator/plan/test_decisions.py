@@ -13,8 +13,8 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell
 
 from helpers.decided_runs import decide, edit_notebook, kinds, replace_in
+from helpers.own_graph import STAGE_NAMES
 from helpers.projects import read_run
-from orchestrator.stages import STAGE_NAMES
 
 pytestmark = pytest.mark.e2e
 

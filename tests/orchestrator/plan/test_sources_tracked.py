@@ -12,6 +12,7 @@ import pytest
 from churn.params import load_params
 from churn.sources import KINDS, SourceRefused
 from churn.sources.received import read_source
+from helpers.own_graph import STAGES
 from helpers.projects import ROOT, read_run, run_flow
 from orchestrator.plan import source_reach
 from orchestrator.plan.decisions import list_watched, make_plan
@@ -19,7 +20,6 @@ from orchestrator.plan.fingerprint import describe_changes, find_parts, hash_cod
 from orchestrator.plan.quick_answer import Watch, begin_to_look, remember, take_state, tell
 from orchestrator.plan.run_plan import Request
 from orchestrator.project import Project
-from orchestrator.stages import STAGES
 
 FACTS = "name: Test\ncustomer_id: id\nlabel: {column: churned, positive: '1'}\nsources:\n"
 MINUTE = 60

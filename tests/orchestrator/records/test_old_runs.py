@@ -17,6 +17,7 @@ from mlflow.entities.model_registry import ModelVersion
 from churn.modelling.tracking import TrackingError
 from churn.scoring.model_copy import refuse_old
 from churn.stage import MODEL_FACTS, GateError, Stage
+from helpers.own_graph import DATASETS, STAGES
 from helpers.projects import ROOT, churn, copy_project
 from orchestrator.compare.run_differences import compare_runs
 from orchestrator.history.rerun import rerun
@@ -27,7 +28,6 @@ from orchestrator.records.hashes import measure_all
 from orchestrator.records.listing import describe, list_runs
 from orchestrator.records.record import now, read_record
 from orchestrator.records.restore import restore_run
-from orchestrator.stages import DATASETS, STAGES
 
 RUN_ID, SCORING_ID = "2026-11-29-101116-e9ab", "2026-11-29-093126-eea8"
 OLD = ROOT / "tests/fixtures/run_0_1_0"

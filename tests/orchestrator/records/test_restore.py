@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from helpers.own_graph import DATASETS
 from helpers.projects import ROOT
 from orchestrator.errors import RestoreError
 from orchestrator.plan.decisions import make_plan
@@ -20,7 +21,6 @@ from orchestrator.records.hashes import measure_all
 from orchestrator.records.record import Content
 from orchestrator.records.restore import restore_run
 from orchestrator.runs.run import begin, end
-from orchestrator.stages import DATASETS
 
 
 def dvc(root: Path, *words: str) -> None:
