@@ -105,7 +105,7 @@ def read_graph(project: Project) -> Graph:
     """Read which stages a project has, from its notebooks; once as long as these stay as they
     are. A notebook that cannot be read is a stage of which nothing is known.
     """
-    files = sorted(project.notebooks.glob("*.ipynb"))
+    files = sorted(project.notebooks.glob("*.ipynb"), key=_order)
     states = tuple((file, (state := file.stat()).st_mtime_ns, state.st_size) for file in files)
     return _read_graph(states)
 
@@ -157,6 +157,11 @@ def _read_graph(states: Sequence[tuple[Path, int, int]]) -> Graph:
         tuple(problems),
         tuple(notes),
     )
+
+
+def _order(file: Path) -> tuple[str, str]:
+    """Return what notebooks are sorted by: 04, 045, 05."""
+    return file.name.partition("_")[0], file.name
 
 
 def _name(file: Path) -> str | None:
@@ -233,19 +238,18 @@ def _sort(stages: Sequence[Stage]) -> list[Stage]:
     Raises:
         CycleError: there is none.
     """
-    by_notebook = {stage.notebook: stage for stage in stages}
     whole = Pipeline("training", tuple(stages))
+    places = {stage.notebook: place for place, stage in enumerate(stages)}
     sorter = TopologicalSorter(
         {stage.notebook: [other.notebook for other in whole.upstream_of(stage)] for stage in stages}
     )
     sorter.prepare()
-    found, ready = list[Stage](), list[tuple[str, str]]()
+    found, ready = list[Stage](), list[int]()
     while sorter.is_active():
         for notebook in sorter.get_ready():
-            heapq.heappush(ready, (notebook.partition("_")[0], notebook))
-        _, first = heapq.heappop(ready)
-        found.append(by_notebook[first])
-        sorter.done(first)
+            heapq.heappush(ready, places[notebook])
+        found.append(stages[heapq.heappop(ready)])
+        sorter.done(found[-1].notebook)
     return found
 
 

@@ -81,15 +81,11 @@ def examine(project: Project, request: Request) -> Examination:
     pipeline = _find_pipeline(graph, request, given)
     stages, forced = _select(pipeline, request), request.find_forced(graph)
     redactor = redactor_for(params) if params else Redactor()
-    shown = {
-        name: {key: redactor.clean_tree(value) for key, value in of.items()}
-        for name, of in given.items()
-    }
     checks = (
         Check(f"params file {file}", tuple(unreadable or _find_facts_problems(params))),
         Check("the graph that the notebooks make", graph.problems, graph.notes),
         *_check_notebooks(project, stages),
-        _check_given(project, stages, shown, graph, request),
+        _check_given(project, stages, _redact(redactor, given), graph, request),
         Check("no secret among them", tuple(_find_secrets(redactor, given))),
         _check_kernel(),
         *_check_sources(project, stages, params),
@@ -106,20 +102,15 @@ def examine(project: Project, request: Request) -> Examination:
     parameters = given | {
         one.name: {**given[one.name], **dict(one.given)} for one in pipeline.stages
     }
-    history = History(project)
-    plan = Plan(
-        project,
-        request,
-        params,
-        pipeline,
-        stages,
-        parameters,
-        limits,
-        history,
-        found.notes,
-        forced,
-    )
-    return Examination(checks, plan)
+    facts = (project, request, params, pipeline, stages, parameters, limits, History(project))
+    return Examination(checks, Plan(*facts, found.notes, forced))
+
+
+def _redact(redactor: Redactor, given: Settings) -> Settings:
+    return {
+        name: {key: redactor.clean_tree(value) for key, value in of.items()}
+        for name, of in given.items()
+    }
 
 
 def indent(problem: str) -> str:

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import httpx
@@ -110,18 +110,24 @@ def drop_stage_parameters(root: Path) -> None:
     )
 
 
-def write_notebook(path: Path, title: str, cells: list[str]) -> None:
-    """Write a stage notebook with these code cells between its parameters and its summary."""
+def write_notebook(
+    path: Path, title: str, cells: list[str], declared: Sequence[str] | None = None
+) -> None:
+    """Write a stage notebook with these code cells between its parameters and its summary; it
+    declares the datasets of the real notebook of its name, or what is `declared`.
+    """
     body = [
         part
         for index, source in enumerate(cells)
         for part in (new_markdown_cell(f"## Step {index + 1}"), new_code_cell(source))
     ]
-    declared = ["number = 1  # a number", *DECLARED.get(path.stem, ())]
+    datasets = DECLARED.get(path.stem, ()) if declared is None else declared
     notebook = new_notebook(
         cells=[
             new_markdown_cell(f"# {title}"),
-            new_code_cell("\n".join(declared), metadata={"tags": ["parameters"]}),
+            new_code_cell(
+                "\n".join(["number = 1  # a number", *datasets]), metadata={"tags": ["parameters"]}
+            ),
             *body,
             new_markdown_cell("## Summary"),
             new_code_cell(SUMMARY),

@@ -11,15 +11,21 @@ from nbformat import NotebookNode
 
 from helpers.own_graph import SCORING, STAGES
 from helpers.projects import ROOT
+from orchestrator.notebook.new_stage import make_notebook
 from orchestrator.notebook.parameters import declared_parameters
 
 PATHS = [ROOT / "notebooks" / stage.notebook for stage in (*STAGES, *SCORING.stages[4:])]
+NEW = Path("035_segments.ipynb")
 
 
-@pytest.fixture(params=PATHS, ids=lambda path: path.stem)
-def path(request: pytest.FixtureRequest) -> Path:
-    """A stage notebook."""
-    return Path(request.param)
+@pytest.fixture(params=[*PATHS, NEW], ids=lambda path: path.stem)
+def path(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """A stage notebook; one of them is as `churn new-stage` makes it."""
+    if request.param != NEW:
+        return Path(request.param)
+    made = make_notebook("035", "segments", ["prepared"], "segments")
+    nbformat.write(made, tmp_path / NEW)
+    return tmp_path / NEW
 
 
 @pytest.fixture
