@@ -60,7 +60,8 @@ def test_it_runs_in_its_place_and_its_dataset_is_a_version(root: Path) -> None:
     again = run_flow(root)
     assert (again.returncode, "data/regions restored" in again.stdout) == (0, True), again.stdout
     assert measure(root / "data/regions").md5 == written.md5
-    assert pd.read_parquet(root / "data/regions/regions.parquet").shape[0] == 1500
+    prepared = pd.read_parquet(root / "data/prepared/customers.parquet")
+    pd.testing.assert_frame_equal(pd.read_parquet(root / "data/regions/regions.parquet"), prepared)
 
 
 def test_it_is_on_the_pages_and_in_the_lineage(root: Path) -> None:
