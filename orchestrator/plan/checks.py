@@ -25,9 +25,9 @@ from orchestrator.plan.feature_checks import find_columns
 from orchestrator.plan.machine import KERNEL
 from orchestrator.plan.run_plan import Plan, Request
 from orchestrator.project import Project
-from orchestrator.records.past_runs import History
+from orchestrator.records.past_runs import History, find_other_owner
 from orchestrator.redaction import Redactor, redactor_for
-from orchestrator.stages import ALL_STAGE_NAMES, MODEL_BUILDING, Pipeline, Stage
+from orchestrator.stages import ALL_STAGE_NAMES, DATASETS, MODEL_BUILDING, Stage
 
 Settings = Mapping[str, Mapping[str, Any]]
 
@@ -91,7 +91,9 @@ def examine(project: Project, request: Request) -> Examination:
         *_check_sources(project, stages, params),
         *_check_accepted(project, stages, params),
         *_check_features(project, stages, params, given),
-        Check("datasets to start from", tuple(_find_missing_inputs(project, stages, pipeline))),
+        Check(
+            "datasets to start from", tuple(_find_input_problems(project, stages, request, params))
+        ),
         *_check_stores(project, stages, given),
         *_check_machine(project),
     )
@@ -317,12 +319,19 @@ def _check_features(
         yield Check(f"{len(params.features)} features of one's own", tuple(problems), tuple(notes))
 
 
-def _find_missing_inputs(
-    project: Project, stages: Iterable[Stage], pipeline: Pipeline
+def _find_input_problems(
+    project: Project, stages: Iterable[Stage], request: Request, params: Params | None
 ) -> Iterator[str]:
     made = {path for stage in stages for path in stage.writes}
     for path in sorted({path for stage in stages for path in stage.reads} - made):
         if not find_dataset(project.root / path).exists():
-            writers = [stage.name for stage in pipeline.stages if path in stage.writes]
+            writers = [stage.name for stage in request.pipeline.stages if path in stage.writes]
             advice = f": run the stage {writers[0]} first (--from {writers[0]})" if writers else ""
             yield f"{path} is missing{advice}"
+        elif params and path in DATASETS:
+            other, run_id = find_other_owner(project, path, params.name) or ("", "")
+            if other:
+                yield (
+                    f"{path} is of the data set {other!r}, from run {run_id}, and not of "
+                    f"{params.name!r}: run the stages before as well"
+                )
