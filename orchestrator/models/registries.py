@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from orchestrator.errors import UsageError
 from orchestrator.models.mlflow_queries import database_file
 from orchestrator.notebook.parameters import declared_parameters
 from orchestrator.project import Project
-from orchestrator.records.record import RunRecord, read_records
+from orchestrator.records.record import read_records
 from orchestrator.records.stage_facts import find_parameters
 from orchestrator.stages import MODEL_BUILDING, find_stage
 
@@ -54,7 +54,7 @@ def find_registry(project: Project, params_file: Path, *, as_latest: bool = Fals
     declared = declared_parameters(project.notebooks / find_stage(MODEL_BUILDING).notebook)
     places = {name: str(one.default) for name, one in declared.items()}
     if as_latest:
-        places |= _find_latest(read_records(project), params.name)
+        places |= _find_latest(project, params.name, or_any=is_default)
     places |= {name: str(value) for name, value in params.stages.get(MODEL_BUILDING, {}).items()}
     registry = Registry(params.name, places, train, is_default)
     database = database_file(project, places.get("tracking_uri", ""))
@@ -67,13 +67,20 @@ def find_registry(project: Project, params_file: Path, *, as_latest: bool = Fals
     return registry
 
 
-def _find_latest(records: Iterable[RunRecord], data_set: str) -> dict[str, str]:
-    """Return the parameters of the latest model building of a data set."""
-    for record in records:
-        for entry in record.stages:
-            if entry.model is not None and record.data_set == data_set:
-                return {name: str(value) for name, value in find_parameters(entry).items()}
-    return {}
+def _find_latest(project: Project, data_set: str, *, or_any: bool) -> dict[str, str]:
+    """Return the parameters of the latest model building of a data set; `or_any`: of any, where
+    it has none.
+    """
+    built = [
+        (record.data_set, entry)
+        for record in read_records(project)
+        for entry in record.stages
+        if entry.model is not None
+    ]
+    chosen = [entry for name, entry in built if name == data_set]
+    chosen += [entry for _, entry in built if or_any]
+    latest = find_parameters(chosen[0]) if chosen else {}
+    return {name: str(value) for name, value in latest.items()}
 
 
 def _holds_something(database: Path) -> bool:
