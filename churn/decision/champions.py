@@ -29,11 +29,10 @@ from mlflow.exceptions import MlflowException
 from churn.baseline import write_importance
 from churn.decision import promotion_gate
 from churn.decision.promotion_gate import Decision, Effort, UntouchedCustomers
-from churn.modelling import encoders, registry, tracking
+from churn.modelling import encoders, model_names, registry
 from churn.modelling.tracking import TrackingError
 from churn.params import Promotion
 
-ALIAS = "champion"
 GATE, BY_HAND, BACK = "gate", "by hand", "rollback"  # how a version came to be the champion
 _TAG = "champion."
 _LONGEST_REASON = 2_000
@@ -46,7 +45,7 @@ def find_champion(name: str) -> ModelVersion | None:
     """Return the version of a registered model that is in use, if there is one."""
     client = mlflow.MlflowClient()
     try:
-        return client.get_model_version_by_alias(name, ALIAS)
+        return client.get_model_version_by_alias(name, model_names.CHAMPION)
     except MlflowException as error:
         if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
             return None
@@ -67,7 +66,7 @@ def make_champion(name: str, version: str, *, reason: str, by: str, how: str) ->
         "how": how,
     }
     text = json.dumps(entry, sort_keys=True, ensure_ascii=False)
-    client.set_registered_model_alias(name, ALIAS, version)
+    client.set_registered_model_alias(name, model_names.CHAMPION, version)
     client.set_registered_model_tag(name, f"{_TAG}{len(entries) + 1:04}", text)
     client.set_model_version_tag(name, version, "champion.since", entry["at"])
     client.set_model_version_tag(name, version, "champion.reason", entry["reason"])
@@ -96,7 +95,9 @@ def find_previous(name: str) -> str | None:
             line.append(entry["version"])
     if line and line[-1] != str(current.version):  # somebody moved the alias in MLflow itself
         line.append(str(current.version))
-    return line[-2] if len(line) > 1 else None
+    others = {str(one.version) for one in _sort_versions(name)[1]}
+    before = [version for version in line[:-1] if version not in others]
+    return before[-1] if before else None
 
 
 def promote(name: str, wanted: str, *, reason: str, by: str, accepted_dir: str = "") -> str:
@@ -115,7 +116,7 @@ def promote(name: str, wanted: str, *, reason: str, by: str, accepted_dir: str =
     _check_usable(version, accepted_dir)
     make_champion(name, version.version, reason=reason, by=by, how=BY_HAND)
     before = f"; before it was {current.version}" if current else ""
-    return f"{name} {version.version} is the champion now{before}."
+    return f"{name} {version.version} is the champion{_say_owner(name)} now{before}."
 
 
 def roll_back(name: str, *, reason: str, by: str, accepted_dir: str = "") -> str:
@@ -133,7 +134,9 @@ def roll_back(name: str, *, reason: str, by: str, accepted_dir: str = "") -> str
         )
     _check_usable(_find_version(name, before), accepted_dir)
     make_champion(name, before, reason=reason, by=by, how=BACK)
-    return f"{name} {before} is the champion again, in place of {current.version}."
+    return (
+        f"{name} {before} is the champion{_say_owner(name)} again, in place of {current.version}."
+    )
 
 
 def _check_usable(version: ModelVersion, accepted_dir: str) -> None:
@@ -146,13 +149,14 @@ def _check_usable(version: ModelVersion, accepted_dir: str) -> None:
         write_importance(accepted_dir, facts["data_set"], facts["importance"])
 
 
+def _say_owner(name: str) -> str:
+    owner = model_names.find_owner(name)
+    return f" of {owner!r}" if owner else ""
+
+
 def _find_version(name: str, wanted: str) -> ModelVersion:
     versions = _find_versions(name)
-    names = {
-        id(one): (str(one.version), one.tags.get("churn.run_id"), f"{name}/{one.version}")
-        for one in versions
-    }
-    found = [one for one in versions if wanted in names[id(one)]]
+    found = [one for one in versions if wanted in _list_words(one)]
     if not found:
         known = ", ".join(
             f"{one.version} (run {one.tags.get('churn.run_id') or 'unknown'})"
@@ -160,28 +164,73 @@ def _find_version(name: str, wanted: str) -> ModelVersion:
         )
         raise TrackingError(
             f"{name} has no version {wanted!r}, and none from a run of that id; "
-            f"the latest are: {known}."
+            f"the latest are: {known}.{_say_elsewhere(name, wanted)}"
         )
     return found[0]
 
 
+def _list_words(version: ModelVersion) -> list[str]:
+    """Return what a version may be called: its number, its run, or both names of it."""
+    named = f"{version.name}/{version.version}"
+    words = [str(version.version), version.tags.get("churn.run_id", ""), named, f"models:/{named}"]
+    return [word for word in words if word]
+
+
+def _say_elsewhere(name: str, wanted: str) -> str:
+    """Say what the wanted version is, if it is a model of another data set."""
+    of_run = "tags.`churn.run_id` = '{}'".format(wanted.replace("'", ""))
+    kept_here = [one for one in _sort_versions(name)[1] if wanted in _list_words(one)]
+    for one in kept_here or mlflow.MlflowClient().search_model_versions(of_run):
+        said = f" {one.name} {one.version} is of the data set {model_names.data_set_of(one)!r}"
+        return f"{said}." if kept_here else f"{said}: name its file with --params."
+    return ""
+
+
 def _find_versions(name: str) -> list[ModelVersion]:
-    """Return the versions of a registered model with their tags, the newest first."""
+    """Return the versions that are of the registered model's data set, the newest first."""
+    if found := _sort_versions(name)[0]:
+        return found
+    raise TrackingError(f"There is no registered model {name!r} yet: run the pipeline first.")
+
+
+def _sort_versions(name: str) -> tuple[list[ModelVersion], list[ModelVersion]]:
+    """Return the versions of a registered model that are of its own data set, and those of
+    others, which version 0.1.0 kept there too; with their tags, the newest first.
+    """
     found = mlflow.MlflowClient().search_model_versions(f"name = '{name}'")
+    owner = model_names.find_owner(name)
+    newest_first = sorted(found, key=lambda one: -int(one.version))
+    others = [one for one in newest_first if model_names.is_of_another(one, owner)]
+    return [one for one in newest_first if one not in others], others
+
+
+def list_models(base: str, data_set: str = "") -> list[dict[str, Any]]:
+    """Return what `list_versions` says of all registered models of a base, or of one data set.
+
+    Raises:
+        TrackingError: there is none.
+    """
+    found = [one for named in model_names.list_names(base) for one in list_versions(named.name)]
+    if data_set:
+        found = [one for one in found if one["data_set"] == data_set]
     if not found:
-        raise TrackingError(f"There is no registered model {name!r} yet: run the pipeline first.")
-    return sorted(found, key=lambda one: -int(one.version))
+        of = f" of the data set {data_set!r}" if data_set else ""
+        raise TrackingError(f"There is no registered model{of} yet: run the pipeline first.")
+    return sorted(found, key=lambda one: str(one["data_set"]))
 
 
 def list_versions(name: str) -> list[dict[str, Any]]:
-    """Return what there is to know of each version: number, run, aliases, metrics, the
-    gate's decision.
+    """Return what there is to know of each version of a registered model, the newest first:
+    number, data set, run, aliases, metrics, the gate's decision.
     """
-    versions, client = _find_versions(name), mlflow.MlflowClient()
+    client, (own, others) = mlflow.MlflowClient(), _sort_versions(name)
+    owner = model_names.find_owner(name)
     aliases = client.get_registered_model(name).aliases.items()
     return [
         {
+            "registered_model": name,
             "version": int(one.version),
+            "data_set": model_names.data_set_of(one) or owner,
             "run": one.tags.get("churn.run_id", ""),
             "aliases": sorted(
                 alias for alias, number in aliases if str(number) == str(one.version)
@@ -191,7 +240,7 @@ def list_versions(name: str) -> list[dict[str, Any]]:
             "since": one.tags.get("champion.since", ""),
             "reason": one.tags.get("champion.reason", ""),
         }
-        for one in versions
+        for one in [*own, *others]
     ]
 
 
@@ -251,8 +300,6 @@ def _meet(
     except (TrackingError, MlflowException, OSError) as error:
         reason = str(error).splitlines()[0].rstrip(".")
         return Decision(False, f"it cannot be loaded, so nothing can be compared: {reason}")
-    if facts.get("data_set") != challenger.facts["data_set"]:
-        return _decide_other_data(champion, facts, version)
     if reason := _find_misfit(facts, challenger):
         return Decision(False, reason)
     rows, reason = promotion_gate.find_untouched(
@@ -271,22 +318,6 @@ def _meet(
     customers = challenger.customers.part(rows)
     return promotion_gate.compare(
         customers, probability, challenger.probability[rows], rules, efforts
-    )
-
-
-def _decide_other_data(
-    champion: ModelVersion, facts: Mapping[str, Any], version: ModelVersion
-) -> Decision:
-    """The champion is another data set's: only a model of made customers gives way to
-    one of real ones.
-    """
-    other = facts.get("data_set") or "an unknown data set"
-    if champion.tags.get("data") == "synthetic" and version.tags.get("data") != "synthetic":
-        return Decision(True, f"that one is of made customers ({other}), this one of real ones")
-    return Decision(
-        False,
-        f"it is of another data set ({other}); give each its own `registered_model`, "
-        "so that each has a champion",
     )
 
 
@@ -380,19 +411,12 @@ def main(arguments: Sequence[str]) -> int:
     """
     parser = argparse.ArgumentParser(prog="champions")
     parser.add_argument("what", choices=["promote", "rollback", "models"])
-    places = (
-        "--tracking-uri",
-        "--artifact-dir",
-        "--accepted-dir",
-        "--experiment",
-        "--registered-model",
-    )
-    for option in (*places, "--version", "--reason", "--by"):
+    model_names.add_options(parser)
+    for option in ("--accepted-dir", "--version", "--reason", "--by"):
         parser.add_argument(option, default="")
     options = parser.parse_args(arguments)
     try:
-        tracking.connect(options.tracking_uri, options.artifact_dir, options.experiment)
-        print(_answer(options))
+        print(_answer(options, model_names.connect(options)))
     except TrackingError as error:
         print(error, file=sys.stderr)
         return 2
@@ -402,13 +426,14 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _answer(options: argparse.Namespace) -> str:
+def _answer(options: argparse.Namespace, asked: model_names.Asked) -> str:
     if options.what == "models":
-        return json.dumps(list_versions(options.registered_model), ensure_ascii=False)
+        return json.dumps(list_models(asked.base, asked.data_set), ensure_ascii=False)
+    name = model_names.find_name(asked)
     why = {"reason": options.reason, "by": options.by, "accepted_dir": options.accepted_dir}
     if options.what == "promote":
-        return promote(options.registered_model, options.version, **why)
-    return roll_back(options.registered_model, **why)
+        return promote(name, options.version, **why)
+    return roll_back(name, **why)
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ from mlflow.models import Model, ModelSignature
 from mlflow.types import ColSpec, DataType, Schema, TensorSpec
 
 from churn.baseline.drift import profile_column
-from churn.modelling import tracking, trust
+from churn.modelling import model_names, tracking, trust
 from churn.modelling.splitting import Drawn, Examples
 from churn.modelling.tracking import TrackingError
 from churn.params import Column, Params
@@ -46,7 +46,9 @@ NEEDED_FOR_SCORING = ("scikit-learn", "skops", "numpy", "scipy", "pandas")
 
 @dataclass(frozen=True)
 class Store:
-    """Where models are kept, as `tracking.connect` takes it, and the name they get there."""
+    """Where models are kept, as `tracking.connect` takes it, and the name that those of the
+    first data set get there (see `model_names`).
+    """
 
     tracking_uri: str
     artifact_dir: str | Path
@@ -75,6 +77,7 @@ class Origin:
         return {
             "churn.run_id": self.run_id,
             "churn.stage": "model_building",
+            model_names.TAG: self.data_set,
             "git_commit": self.git_commit,
             "data": self.data,
         }
@@ -120,7 +123,7 @@ def record(
     pointers_dir: str | Path,
 ) -> Registered:
     """Log a fitted classifier and its evidence to a new run of MLflow, and register it as
-    the next version.
+    the next version of its data set's registered model.
 
     Args:
         model: the classifier.
@@ -136,13 +139,14 @@ def record(
             that are not trusted.
     """
     place = tracking.connect(store.tracking_uri, store.artifact_dir, store.experiment)
-    tags = {"model": facts["model"], "dataset": origin.data_set} | origin.as_tags()
+    tags = {"model": facts["model"], model_names.RUN_TAG: origin.data_set} | origin.as_tags()
     with tracking.new_run(place, origin.run_id, tags) as run:
         datasets = tracking.log_evidence(evidence, pointers_dir)
         logged = log_model(run, model, facts["model"], example, facts)
         mlflow.log_metrics(dict(evidence.metrics), model_id=logged.model_id)
         known = origin.as_tags() | tracking.as_tags(datasets)
-        version = register(logged, store.registered_model, known)
+        name = model_names.claim(store.registered_model, origin.data_set)
+        version = register(logged, name, known)
     return Registered(version, run.info.run_id, datasets, origin)
 
 
@@ -277,8 +281,8 @@ def register(logged: LoggedModel, name: str, tags: Mapping[str, str]) -> ModelVe
         made = mlflow.register_model(logged.model_uri, name, tags=logged.tags | dict(tags))
     client = mlflow.MlflowClient()
     client.set_registered_model_alias(name, "challenger", made.version)
-    if "champion" not in client.get_registered_model(name).aliases:
-        client.set_registered_model_alias(name, "champion", made.version)
+    if model_names.CHAMPION not in client.get_registered_model(name).aliases:
+        client.set_registered_model_alias(name, model_names.CHAMPION, made.version)
     return made
 
 

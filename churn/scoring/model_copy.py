@@ -21,7 +21,8 @@ import mlflow
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
-from churn.modelling import registry, tracking
+from churn.modelling import model_names, registry
+from churn.modelling.model_names import Asked
 from churn.modelling.tracking import TrackingError
 from churn.stage import MODEL_FACTS, find_lacking_facts
 
@@ -29,25 +30,41 @@ FETCHED = "fetched.json"  # beside the copy: which version it is
 _ASKED = re.compile(r"(?:models:/(?P<name>[^@/]+))?(?:@(?P<alias>[^@/]+)|/?(?P<version>\d+))")
 
 
-def find_version(asked: str, name: str) -> ModelVersion:
-    """Find a version of a registered model: `@champion`, `3`, `models:/churn/3` or
-    `models:/churn@champion`.
+def find_version(wanted: str, asked: Asked) -> ModelVersion:
+    """Find a version of a registered model: of a data set's own by `@champion` or `3`, of any by
+    `models:/churn/3` or `models:/churn@champion`.
 
     Raises:
-        TrackingError: there is none; the message says which there are.
+        TrackingError: there is none, and the message says which there are; or it is a number
+            that version 0.1.0 gave to a model of another data set.
     """
-    parts = _ASKED.fullmatch(asked)
+    parts = _ASKED.fullmatch(wanted)
     if parts is None:
         raise TrackingError(
-            f"{asked!r} is no model: expected @champion, a version, or models:/{name}/VERSION."
+            f"{wanted!r} is no model: expected @champion, a version, or "
+            f"models:/{asked.base}/VERSION."
         )
-    client, name = mlflow.MlflowClient(), parts["name"] or name
+    client, name = mlflow.MlflowClient(), parts["name"] or model_names.find_name(asked)
     try:
         if parts["version"]:
-            return client.get_model_version(name, parts["version"])
-        return client.get_model_version_by_alias(name, parts["alias"])
+            version = client.get_model_version(name, parts["version"])
+        else:
+            version = client.get_model_version_by_alias(name, parts["alias"])
     except MlflowException:
-        raise TrackingError(f"There is no model {asked}: {_tell_known(client, name)}.") from None
+        raise TrackingError(f"There is no model {wanted}: {_tell_known(client, name)}.") from None
+    if not parts["name"]:
+        _refuse_others(version)
+    return version
+
+
+def _refuse_others(version: ModelVersion) -> None:
+    owner = model_names.find_owner(version.name)
+    if model_names.is_of_another(version, owner):
+        address, own = f"models:/{version.name}/{version.version}", model_names.data_set_of(version)
+        raise TrackingError(
+            f"{address} is a model of the data set {own!r}, not of {owner!r}. To use it all the "
+            f"same, name it whole: --model {address}."
+        )
 
 
 def _tell_known(client: mlflow.MlflowClient, name: str) -> str:
@@ -107,21 +124,18 @@ def lay_out(version: ModelVersion, contents: Mapping[str, bytes], into: Path) ->
     return fetched
 
 
-_OPTIONS = ("--tracking-uri", "--artifact-dir", "--experiment", "--name", "--model", "--into")
-
-
 def main(arguments: Sequence[str]) -> int:
     """Fetch a model and print what it is, as JSON; exit codes: 0 done, 1 it was
     altered, 2 there is none that can be used.
     """
     parser = argparse.ArgumentParser(prog="model_copy")
-    for option in _OPTIONS:
+    model_names.add_options(parser)
+    for option in ("--model", "--into"):
         parser.add_argument(option, required=True)
     parser.add_argument("--served", type=Path, help="a new folder, for MLflow's server")
     options = parser.parse_args(arguments)
     try:
-        tracking.connect(options.tracking_uri, options.artifact_dir, options.experiment)
-        version = find_version(options.model, options.name)
+        version = find_version(options.model, model_names.connect(options))
     except TrackingError as error:
         return _fail(error, 2)
     except MlflowException as error:

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import getpass
+import itertools
 import json
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from orchestrator.cli.app import app, ask_program
-from orchestrator.cli.options import JsonOption, ReasonOption
-from orchestrator.errors import UsageError
-from orchestrator.models.mlflow_queries import database_file, tracking_uri
-from orchestrator.notebook.parameters import declared_parameters
-from orchestrator.notebook.stage_graph import find_notebook
+from orchestrator.cli.options import DataSetOption, JsonOption, ReasonOption
+from orchestrator.models.registries import find_registry
 from orchestrator.project import find_project
 from orchestrator.records.lock import hold_checkout
-from orchestrator.records.record import StageRecord, read_records
-from orchestrator.records.stage_facts import find_parameters
-from orchestrator.stages import MODEL_BUILDING
 
 _PANEL = "Models"
 _COLUMNS = {
@@ -31,16 +27,20 @@ _COLUMNS = {
 
 @app.command(rich_help_panel=_PANEL)
 def models(
+    params: DataSetOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List the versions of the registered model: run, aliases, metrics, and what the
-    promotion gate decided.
+    """List the registered models of each data set, or of that of --params: version, run, aliases,
+    metrics, and what the promotion gate decided.
     """
-    versions = json.loads(_ask("models"))
+    versions = json.loads(_ask("models", params))
     if as_json:
         typer.echo(json.dumps(versions, indent=1, ensure_ascii=False))
         return
-    typer.echo("\n".join(_tabulate(versions)))
+    groups = itertools.groupby(versions, lambda one: (one["data_set"], one["registered_model"]))
+    for (data_set, name), of_data_set in groups:
+        typer.echo(f"{data_set or 'unknown data set'}: {name}")
+        typer.echo("\n".join(_tabulate(list(of_data_set))))
 
 
 @app.command(rich_help_panel=_PANEL)
@@ -48,9 +48,10 @@ def promote(
     version: Annotated[
         str, typer.Argument(metavar="VERSION|RUN_ID", help="A version, or the run that made it.")
     ],
+    params: DataSetOption = None,
     reason: ReasonOption = "",
 ) -> None:
-    """Make a version of the registered model the champion, whatever the gate decided.
+    """Make a version of a data set's registered model its champion, whatever the gate decided.
     No run starts meanwhile.
 
     It is refused if its file is not the one that was recorded. When, by whom and why is
@@ -58,74 +59,46 @@ def promote(
 
     Exit code: 0 done, 2 there is no such version, or it cannot be used.
     """
-    _change("promote", reason, "--version", version)
+    _change("promote", params, reason, "--version", version)
 
 
 @app.command(rich_help_panel=_PANEL)
-def rollback(reason: ReasonOption = "") -> None:
-    """Make the champion that was before the present one the champion again. No run
-    starts meanwhile.
+def rollback(params: DataSetOption = None, reason: ReasonOption = "") -> None:
+    """Make the champion of a data set that was before the present one its champion again. No
+    run starts meanwhile.
 
     A second time it goes back one further. When, by whom and why is kept in MLflow.
 
     Exit code: 0 done, 2 there was none before, or it cannot be used.
     """
-    _change("rollback", reason)
+    _change("rollback", params, reason)
 
 
-def _change(what: str, reason: str, *options: str) -> None:
+def _change(what: str, params: Path | None, reason: str, *options: str) -> None:
     from orchestrator.site.overview import write_overview
 
     with hold_checkout(find_project()):
         said = ("--reason", reason or "no reason given", "--by", getpass.getuser())
-        typer.echo(_ask(what, *said, *options))
+        typer.echo(_ask(what, params, *said, *options))
         if find_project().runs.is_dir():
             write_overview(find_project())
 
 
-def _ask(what: str, *options: str) -> str:
+def _ask(what: str, params: Path | None, *options: str) -> str:
     """Let a process of the notebooks' side ask MLflow, which takes seconds to import,
     and return its answer.
 
     Raises:
         UsageError: there is no model yet.
     """
-    given = _find_settings()
-    database = database_file(find_project(), given["tracking_uri"])
-    if database is not None and not (database.is_file() and database.stat().st_size):
-        raise UsageError(
-            f"There is no registered model yet, nor {find_project().relative(database)}: run "
-            "the pipeline first."
-        )
-    options = (*(f"--{name.replace('_', '-')}={value}" for name, value in given.items()), *options)
+    project = find_project()
+    registry = find_registry(project, params or project.params_file, as_latest=True)
+    words = [what, *registry.words, f"--accepted-dir={registry.places.get('accepted_dir', '')}"]
+    if params is None:
+        words += ["--data-set="] if what == "models" else ["--or-only"]
     settings = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
-    return (
-        ask_program("churn.decision.champions", [what, *options], settings=settings) or ""
-    ).strip()
-
-
-def _find_settings() -> dict[str, str]:
-    """Return where the latest model building registered its model, or where the next one would."""
-    declared = declared_parameters(find_notebook(find_project(), MODEL_BUILDING))
-    entry = next(
-        (
-            found
-            for record in read_records(find_project())
-            for found in record.stages
-            if _has_model(found)
-        ),
-        None,
-    )
-    names = ("artifact_dir", "accepted_dir", "experiment", "registered_model")
-    used: dict[str, Any] = {name: declared[name].default for name in names if name in declared}
-    if entry is not None:
-        used |= {name: value for name, value in find_parameters(entry).items() if name in names}
-    uri = tracking_uri(find_project(), entry or StageRecord(name=MODEL_BUILDING, notebook=""))
-    return {name: str(value) for name, value in used.items()} | {"tracking_uri": uri}
-
-
-def _has_model(entry: StageRecord) -> bool:
-    return entry.model is not None
+    answer = ask_program("churn.decision.champions", [*words, *options], settings=settings)
+    return (answer or "").strip()
 
 
 def _tabulate(versions: list[dict[str, Any]]) -> list[str]:

@@ -31,6 +31,12 @@ OutcomeOption = Annotated[
         help="The data that shows what happened, and its label.",
     ),
 ]
+DataSetOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--params", metavar="FILE", help="The params file of the data set whose models are meant."
+    ),
+]
 SettingsOption = Annotated[
     list[str],
     typer.Option(
@@ -92,7 +98,11 @@ ScoringRunArgument = Annotated[
 # Models and scores.
 ModelOption = Annotated[
     str,
-    typer.Option("--model", metavar="MODEL", help="@champion, a version, or models:/NAME/VERSION."),
+    typer.Option(
+        "--model",
+        metavar="MODEL",
+        help="@champion or a version, of the data set of --params, or models:/NAME/VERSION.",
+    ),
 ]
 ReasonOption = Annotated[
     str, typer.Option("--reason", metavar="TEXT", help="Why; it is kept with the version.")

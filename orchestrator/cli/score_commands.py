@@ -35,13 +35,12 @@ from orchestrator.cli.options import (
     VerboseOption,
 )
 from orchestrator.engine.programs import run_program
-from orchestrator.errors import UsageError
 from orchestrator.models import model_in_use as scoring
+from orchestrator.models.registries import find_registry
 from orchestrator.plan.decisions import make_plan
 from orchestrator.plan.run_plan import DEFAULT_PARAMS, EVERY_STAGE, Plan, Request
 from orchestrator.project import Project, find_project
 from orchestrator.records.lock import ensure_free, hold_checkout
-from orchestrator.records.record import read_record
 from orchestrator.site.outcome import say_scores
 
 _PANEL = "Use a model"
@@ -103,7 +102,7 @@ def _choose(
 
 def _execute(plan: Plan, fetched: scoring.Fetched, *, quiet: bool, verbose: bool) -> None:
     trained_in = f", from run {fetched.run_id}" if fetched.run_id else ""
-    typer.echo(f"Model {fetched.model}{trained_in}")
+    typer.echo(f"Model {fetched.model} of {fetched.data_set!r}{trained_in}")
     ensure_prefect()
     record = execute(plan, quiet=quiet, verbose=verbose)
     for line in say_scores(record):
@@ -113,12 +112,11 @@ def _execute(plan: Plan, fetched: scoring.Fetched, *, quiet: bool, verbose: bool
 
 def _fetch(project: Project, params: Path, model: str) -> scoring.Fetched:
     """Fetch the model, and refuse data that nobody named and that is not the model's."""
-    file = Request(params).params_file(project)
+    registry = find_registry(project, Request(params).params_file(project))
     with hold_checkout(project):
         recover_killed(project)
-        fetched = scoring.fetch_model(project, file, model)
-    if params == DEFAULT_PARAMS:
-        scoring.refuse_other_data(fetched, file)
+        fetched = scoring.fetch_model(project, registry, model)
+    scoring.refuse_other_data(fetched, registry)
     return fetched
 
 
@@ -139,12 +137,12 @@ def serve_model(
 
     guard_this_process()
     project = find_project()
-    file = Request(params).params_file(project)
+    registry = find_registry(project, Request(params).params_file(project))
     with tempfile.TemporaryDirectory(prefix="churn-") as folder:
         served = Path(folder, "model")
         with hold_checkout(project):
-            fetched = scoring.fetch_model(project, file, model, served)
-        typer.echo(f"Model {fetched.model}, verified.")
+            fetched = scoring.fetch_model(project, registry, model, served)
+        typer.echo(f"Model {fetched.model} of {fetched.data_set!r}, verified.")
         words = (str(port), str(served))
         with contextlib.suppress(KeyboardInterrupt):
             ended = run_program(
@@ -159,8 +157,8 @@ def evaluate(
     params: OutcomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Compare the scores of a run with what happened since, and with the runs that were
-    evaluated before.
+    """Compare the scores of a run with what happened since, and with the runs of its data set
+    that were evaluated before. With --params, latest-scoring is that of its data set.
 
     What happened is read from the prepared data of training as it lies: run the
     pipeline on today's data first. With an end date: who ended within the horizon after
@@ -168,22 +166,23 @@ def evaluate(
 
     Exit code: 0 done, 1 it cannot be told yet, 2 wrong usage.
     """
-    project = find_project()
-    record = read_record(project, run_id)
-    if record.pipeline != "scoring":
-        raise UsageError(
-            f"Run {record.run_id} trained a model: name a run that scored customers, or "
-            "latest-scoring."
-        )
     from orchestrator.history import outcomes
 
+    project = find_project()
+    record = outcomes.find_scores(project, run_id, params)
     one = outcomes.evaluate(project, record, params or project.root / record.params_file)
-    every = outcomes.list_evaluated(project)
+    every = outcomes.list_evaluated(project, record.data_set)
     page = outcomes.write_evaluation(project, one, every)
     if as_json:
         typer.echo(
             json.dumps(
-                {"run_id": one.run_id, "as_of": one.as_of, "model": one.model, **one.measured},
+                {
+                    "run_id": one.run_id,
+                    "data_set": one.data_set,
+                    "as_of": one.as_of,
+                    "model": one.model,
+                    **one.measured,
+                },
                 indent=1,
             )
         )

@@ -3,8 +3,8 @@ reports output by output.
 
 Not compared are ids and clock times, which differ by nature; `_VOLATILE` and `Texts` list them:
 
-- of results: MLflow's run id, the number of the registered version, how many objects
-  went to a remote;
+- of results: MLflow's run id, the registered version (in a folder of its own there is no
+  other data set's before it), how many objects went to a remote;
 - of outputs: these three again, the run's id, MLflow's ids of models, paths of the
   project's folder and of a kernel's temporary files, memory addresses, what is said of
   the remote, and how many blanks stand between words;
@@ -28,7 +28,7 @@ from orchestrator.records.record import RunRecord, StageRecord
 
 Verdict = Literal["identical", "equal", "different", "not compared"]
 
-_VOLATILE = ("mlflow_run_id", "model_version", "pushed")
+_VOLATILE = ("mlflow_run_id", "registered_model", "model_version", "pushed")
 _IN_TABLES = re.compile(rf"\b({'|'.join(_VOLATILE)})(</td>\s*<td>|\s+)[^\s<]+")
 _PATTERNS = (
     (_IN_TABLES, r"\1\2<volatile>"),
@@ -140,6 +140,7 @@ class Texts:
             for entry in record.stages:
                 if model := entry.model:
                     known[model.mlflow_run_id] = "<MLflow run>"
+                    known[f"{model.registered_model} version {model.model_version}"] = "<version>"
                     known[f"version {model.model_version}"] = "version <number>"
         return cls(known)
 

@@ -13,11 +13,14 @@ from typing import Any
 from orchestrator.atomic_files import write_atomically
 from orchestrator.engine.programs import run_program
 from orchestrator.errors import ChurnError, UsageError
+from orchestrator.models.registries import read_params
 from orchestrator.project import Project
-from orchestrator.records.record import RunRecord, read_records
+from orchestrator.records.past_runs import find_other_owner
+from orchestrator.records.record import RunRecord, read_record, read_records
 from orchestrator.site.rendering import render, write_page
 
 FILE, PAGE = "evaluation.json", "evaluation.html"
+_PREPARED = "data/prepared"
 SCORES = "scores.parquet"  # as churn/scoring/destinations.py names it
 
 # What is told of an evaluation -> its name, and how it is written.
@@ -41,6 +44,7 @@ class Evaluated:
     """The scores of a run and what became of them."""
 
     run_id: str
+    data_set: str
     as_of: str
     model: str
     measured: Mapping[str, Any]
@@ -51,6 +55,33 @@ class Evaluated:
         return "" if value is None else MEASURES[name][1].format(value)
 
 
+def find_scores(project: Project, run_id: str, params_file: Path | None) -> RunRecord:
+    """Return the record of a scoring run; by `latest-scoring` the newest one of the data set
+    that a params file is of, if one is given.
+
+    Raises:
+        UsageError: there is none, it scored nobody, or customers of another data set.
+    """
+    record = read_record(project, run_id)
+    if record.pipeline != "scoring":
+        raise UsageError(
+            f"Run {record.run_id} trained a model: name a run that scored customers, or "
+            "latest-scoring."
+        )
+    if params_file is None:
+        return record
+    name = read_params(params_file).name
+    if run_id == "latest-scoring":
+        scoring = (one for one in read_records(project) if one.pipeline == "scoring")
+        record = next((one for one in scoring if one.data_set in ("", name)), record)
+    if record.data_set not in ("", name):
+        raise UsageError(
+            f"Run {record.run_id} scored customers of {record.data_set!r}, and {params_file} is of "
+            f"{name!r}: name a run of that data set, or give the file the same `name`."
+        )
+    return record
+
+
 def evaluate(project: Project, record: RunRecord, params_file: Path) -> Evaluated:
     """Compare a scoring run's scores with the prepared data as it lies; the answer is
     kept in the run's folder.
@@ -59,6 +90,7 @@ def evaluate(project: Project, record: RunRecord, params_file: Path) -> Evaluate
         UsageError: the run scored nobody.
         ChurnError: what happened cannot be told from the data.
     """
+    _refuse_other_data(project, read_params(params_file).name, params_file)
     entry = record.stage("scoring")
     scored = entry.scored
     if scored is None:
@@ -73,13 +105,25 @@ def evaluate(project: Project, record: RunRecord, params_file: Path) -> Evaluate
     write_atomically(
         project.runs / record.run_id / FILE, json.dumps(facts, indent=1).encode() + b"\n"
     )
-    return Evaluated(record.run_id, str(facts["as_of"]), str(facts["model"]), answer)
+    return Evaluated(
+        record.run_id, record.data_set, str(facts["as_of"]), str(facts["model"]), answer
+    )
+
+
+def _refuse_other_data(project: Project, data_set: str, params_file: Path) -> None:
+    """Refuse prepared data that a run of another data set wrote."""
+    other, run_id = find_other_owner(project, _PREPARED, data_set) or ("", "")
+    if other:
+        raise ChurnError(
+            f"{_PREPARED} is of {other!r}, from run {run_id}, and not of {data_set!r}. Run the "
+            f"pipeline on later data of that: churn run --params {params_file} --until preparation."
+        )
 
 
 def _ask(project: Project, scores: Path, sha256: str, params_file: Path) -> dict[str, Any]:
     words = ["--scores", str(scores), "--sha256", sha256, "--params", str(params_file.resolve())]
     answer = run_program(
-        project, "churn.scoring.actual_churn", [*words, "--prepared", "../data/prepared"]
+        project, "churn.scoring.actual_churn", [*words, "--prepared", f"../{_PREPARED}"]
     )
     if answer.returncode:
         raise ChurnError(answer.stderr.strip() or "The scores could not be evaluated.")
@@ -87,16 +131,15 @@ def _ask(project: Project, scores: Path, sha256: str, params_file: Path) -> dict
     return found
 
 
-def list_evaluated(project: Project) -> list[Evaluated]:
-    """Return all evaluations that were kept, by the day of the scores."""
+def list_evaluated(project: Project, data_set: str) -> list[Evaluated]:
+    """Return all evaluations that were kept of a data set, by the day of the scores."""
     found = []
     for record in read_records(project):
         file = project.runs / record.run_id / FILE
-        if record.pipeline == "scoring" and file.is_file():
+        if (record.pipeline, record.data_set) == ("scoring", data_set) and file.is_file():
             facts = json.loads(file.read_bytes())
-            found.append(
-                Evaluated(record.run_id, facts["as_of"], facts["model"], facts["measured"])
-            )
+            told = (facts["as_of"], facts["model"], facts["measured"])
+            found.append(Evaluated(record.run_id, data_set, *told))
     return sorted(found, key=lambda one: (one.as_of, one.run_id))
 
 
@@ -104,8 +147,8 @@ def tell(one: Evaluated, others: list[Evaluated]) -> Iterator[str]:
     """Yield the measures of a run, and below them the most important ones of all evaluated runs."""
     unknown = one.measured["unknown"]
     yield (
-        f"Run {one.run_id}: {one.measured['customers']:,} customers as of {one.as_of}, scored "
-        f"with {one.model}"
+        f"Run {one.run_id}: {one.measured['customers']:,} customers of {one.data_set!r} as of "
+        f"{one.as_of}, scored with {one.model}"
     )
     if unknown:
         yield f"  of {unknown:,} of them it is not known whether they left; they are left out"

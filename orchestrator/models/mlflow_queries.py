@@ -110,11 +110,28 @@ def find_files(project: Project, entry: StageRecord) -> Iterator[Path]:
 
 @dataclass(frozen=True)
 class Alias:
-    """A version of a registered model that an alias names."""
+    """A version of a registered model that an alias names, and the data set that it was
+    trained on; empty: it is not known.
+    """
 
     name: str
     alias: str
     version: str
+    data_set: str
+
+    @property
+    def model(self) -> str:
+        """The version as people write it, `churn/3`."""
+        return f"{self.name}/{self.version}"
+
+
+# As churn/modelling/model_names.py tells it: by the version's tag, else by that of its run.
+_DATA_SETS = """
+SELECT v.name, v.version, t.value FROM model_versions v
+JOIN tags t ON t.run_uuid = v.run_id WHERE t.key = 'dataset'
+UNION ALL
+SELECT name, version, value FROM model_version_tags WHERE key = 'churn.data_set'
+"""
 
 
 def read_aliases(project: Project, entry: StageRecord) -> list[Alias]:
@@ -124,7 +141,11 @@ def read_aliases(project: Project, entry: StageRecord) -> list[Alias]:
         entry,
         "SELECT name, alias, version FROM registered_model_aliases ORDER BY name, alias",
     )
-    return [Alias(name, alias, str(version)) for name, alias, version in rows]
+    of = {(name, version): data_set for name, version, data_set in ask(project, entry, _DATA_SETS)}
+    return [
+        Alias(name, alias, str(version), of.get((name, version), ""))
+        for name, alias, version in rows
+    ]
 
 
 def ask(

@@ -5,26 +5,15 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from churn.params import Params, load_params
 from orchestrator.engine.programs import run_program
 from orchestrator.errors import ChurnError, UsageError
-from orchestrator.models.mlflow_queries import database_file
-from orchestrator.notebook.parameters import declared_parameters
-from orchestrator.notebook.stage_graph import find_notebook
+from orchestrator.models.registries import Registry
 from orchestrator.project import Project
-from orchestrator.stages import MODEL_BUILDING, SCORED_MODEL
+from orchestrator.stages import SCORED_MODEL
 
-# Parameters of model building -> options of `churn/scoring/model_copy.py`.
-_REGISTRY = {
-    "tracking_uri": "tracking-uri",
-    "artifact_dir": "artifact-dir",
-    "experiment": "experiment",
-    "registered_model": "name",
-}
 ENDINGS = (".csv", ".parquet")
 _PASSWORD = re.compile(r"://[^/@]*:(?P<password>.*)@")
 _VARIABLE = re.compile(r"\$\{\w+\}")
@@ -81,7 +70,7 @@ class Fetched:
 
 
 def fetch_model(
-    project: Project, params_file: Path, model: str, served: Path | None = None
+    project: Project, registry: Registry, model: str, served: Path | None = None
 ) -> Fetched:
     """Find a registered model, verify its files, and copy them to where scoring reads
     them, and into a new folder for `serve`; takes a few seconds.
@@ -90,14 +79,10 @@ def fetch_model(
         UsageError: there is no such model, or it was made before models kept what scoring needs.
         ChurnError: a file of it is not what was registered.
     """
-    where = _find_registry(project, _read(params_file))
-    words = [word for name in _REGISTRY for word in (f"--{_REGISTRY[name]}", where[name])]
-    answer = run_program(
-        project,
-        "churn.scoring.model_copy",
-        [*words, "--model", model, "--into", f"../{SCORED_MODEL}"]
-        + (["--served", str(served)] if served else []),
-    )
+    words = [*registry.words, "--model", model, "--into", f"../{SCORED_MODEL}"]
+    if served:  # no customers are named, so the only data set with models may be meant
+        words += ["--served", str(served), *(["--or-only"] if registry.is_default else [])]
+    answer = run_program(project, "churn.scoring.model_copy", words)
     if answer.returncode == 2:
         raise UsageError(answer.stderr.strip())
     if answer.returncode:
@@ -106,38 +91,14 @@ def fetch_model(
     return Fetched(found["model"], found["model_sha256"], found["run_id"], found["data_set"])
 
 
-def refuse_other_data(fetched: Fetched, params_file: Path) -> None:
+def refuse_other_data(fetched: Fetched, registry: Registry) -> None:
     """Refuse a params file that nobody gave, if it is of another data set than the model's.
 
     Raises:
         UsageError: it is.
     """
-    name = _read(params_file).name
-    if fetched.data_set not in ("", name):
+    if registry.is_default and fetched.data_set not in ("", registry.data_set):
         raise UsageError(
-            f"{fetched.model} was trained on {fetched.data_set!r}, and {params_file} is of "
-            f"{name!r}: "
-            "say with --params which customers to score."
+            f"{fetched.model} was trained on {fetched.data_set!r}, and the project's params.yaml "
+            f"is of {registry.data_set!r}: say with --params which customers to score."
         )
-
-
-def _read(params_file: Path) -> Params:
-    try:
-        return load_params(params_file)
-    except (OSError, ValueError) as error:
-        raise UsageError(str(error)) from None
-
-
-def _find_registry(project: Project, params: Params) -> Mapping[str, str]:
-    """Return where training registers models, as the params file or the notebook says."""
-    declared = declared_parameters(find_notebook(project, MODEL_BUILDING))
-    given = params.stages.get(MODEL_BUILDING, {})
-    found = {
-        name: str(given[name] if name in given else declared[name].default)
-        for name in _REGISTRY
-        if name in declared or name in given
-    }
-    database = database_file(project, found.get("tracking_uri", ""))
-    if len(found) < len(_REGISTRY) or (database and not database.is_file()):
-        raise UsageError("No model is registered yet: train one with `churn run`.")
-    return found

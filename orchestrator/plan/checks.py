@@ -26,7 +26,7 @@ from orchestrator.plan.feature_checks import find_columns
 from orchestrator.plan.machine import KERNEL
 from orchestrator.plan.run_plan import Plan, Request
 from orchestrator.project import Project
-from orchestrator.records.past_runs import History
+from orchestrator.records.past_runs import History, find_other_owner
 from orchestrator.redaction import Redactor, redactor_for
 from orchestrator.stages import MODEL_BUILDING, SCORING, VERSIONING, Pipeline, Stage, is_dataset
 
@@ -91,7 +91,9 @@ def examine(project: Project, request: Request) -> Examination:
         *_check_sources(project, stages, params),
         *_check_accepted(project, stages, params),
         *_check_features(project, stages, params, given),
-        Check("datasets to start from", tuple(_find_missing_inputs(project, stages, pipeline))),
+        Check(
+            "datasets to start from", tuple(_find_input_problems(project, pipeline, stages, params))
+        ),
         *_check_stores(project, stages, given),
         *_check_machine(project),
     )
@@ -337,8 +339,8 @@ def _check_features(
         yield Check(f"{len(params.features)} features of one's own", tuple(problems), tuple(notes))
 
 
-def _find_missing_inputs(
-    project: Project, stages: Iterable[Stage], pipeline: Pipeline
+def _find_input_problems(
+    project: Project, pipeline: Pipeline, stages: Iterable[Stage], params: Params | None
 ) -> Iterator[str]:
     made = {path for stage in stages for path in stage.writes}
     for path in sorted({path for stage in stages for path in stage.reads} - made):
@@ -347,3 +349,10 @@ def _find_missing_inputs(
             advice = f": run the stage {writers[0]} first (--from {writers[0]})" if writers else ""
             if writers or not is_dataset(path):  # else the graph's problem says it
                 yield f"{path} is missing{advice}"
+        elif params and is_dataset(path):
+            other, run_id = find_other_owner(project, path, params.name) or ("", "")
+            if other:
+                yield (
+                    f"{path} is of the data set {other!r}, from run {run_id}, and not of "
+                    f"{params.name!r}: run the stages before as well"
+                )

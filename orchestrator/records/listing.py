@@ -91,6 +91,7 @@ def as_json(run_id: str, record: RunRecord | None) -> dict[str, Any]:
     return {
         "run_id": run_id,
         "pipeline": record.pipeline,
+        "data_set": record.data_set,
         "status": record.status,
         "started_at": record.started_at.isoformat(),
         "ended_at": record.ended_at.isoformat() if record.ended_at else None,

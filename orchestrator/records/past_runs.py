@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 
 from orchestrator.project import Project
-from orchestrator.records.hashes import HASHES
-from orchestrator.records.record import RunRecord, StageRecord, run_ids
+from orchestrator.records.hashes import HASHES, measure
+from orchestrator.records.record import RunRecord, StageRecord, read_records, run_ids
 from orchestrator.stages import Stage
 
 DONE = ("completed", "reused")
@@ -54,3 +54,17 @@ class History:
                         yield run_id, record.stage(stage.name)
                 except (ValueError, StopIteration):  # not a record, or of another set of stages
                     continue
+
+
+def find_other_owner(project: Project, path: str, data_set: str) -> tuple[str, str] | None:
+    """Return the data set that a dataset is of, as it lies, and the newest run that wrote it, if
+    it is another one's. Of what no run wrote nobody knows, nor of a run without a data set.
+    """
+    if not (project.root / path).exists():
+        return None
+    found, md5 = dict[str, str](), measure(project.root / path, project.root).md5
+    for record in read_records(project):
+        written = (entry.outputs[path].md5 for entry in record.stages if path in entry.outputs)
+        if md5 in written:
+            found.setdefault(record.data_set, record.run_id)
+    return None if {"", data_set} & found.keys() else next(iter(found.items()), None)

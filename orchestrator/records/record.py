@@ -6,9 +6,9 @@ import datetime
 import json
 import secrets
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from churn.params import suggest
 from churn.summary import RegisteredModel, ScoredCustomers
@@ -128,7 +128,7 @@ class MlflowReference(_Entry):
 
 class RunRecord(_Entry):
     """What happened in one run. Times are UTC; `code_sha256` names the archive of what
-    was executed.
+    was executed, `data_set` is the name of the data set (empty: it is not known).
     """
 
     run_id: str
@@ -142,6 +142,7 @@ class RunRecord(_Entry):
     code_sha256: str | None = None
     params_file: str
     params_sha256: str
+    data_set: str = ""
     prefect: PrefectReference = PrefectReference()
     mlflow: MlflowReference = MlflowReference()
     stages: list[StageRecord]
@@ -155,6 +156,15 @@ class RunRecord(_Entry):
     def is_good(self) -> bool:
         """Whether nothing went wrong, so far."""
         return self.status in ("completed", "running")
+
+    @model_validator(mode="after")
+    def _find_data_set(self) -> Self:
+        """Version 0.1.0 named the data set only among what decided some of the stages."""
+        if not self.data_set:
+            named = (entry.decided_by.get("name", "") for entry in self.stages)
+            text = next((one for one in named if one.startswith('"')), '""')
+            self.__dict__["data_set"] = json.loads(text)
+        return self
 
     def stage(self, name: str) -> StageRecord:
         """Return the entry of a stage."""

@@ -77,21 +77,20 @@ class Run:
 
 def begin(plan: Plan, command: str) -> Run:
     """Start a run: give it an id and write its first record."""
-    project = plan.project
+    project, redactor = plan.project, redactor_for(plan.params)
     record = RunRecord(
         run_id=new_run_id(),
         pipeline=plan.pipeline.name,
         started_at=now(),
-        command=redactor_for(plan.params).clean(command),
+        command=redactor.clean(command),
         git=read_git(project.root),
         environment=Environment(
             python=platform.python_version(), lock_sha256=sha256(project.requirements.read_bytes())
         ),
-        code_sha256=keep_code(
-            project, plan.params_file, plan.params.name, redactor_for(plan.params)
-        ),
+        code_sha256=keep_code(project, plan.params_file, plan.params.name, redactor),
         params_file=project.relative(plan.params_file),
         params_sha256=sha256(plan.params_file.read_bytes()),
+        data_set=redactor.clean(plan.params.name),
         stages=[
             StageRecord(name=stage.name, notebook=f"notebooks/{stage.notebook}")
             for stage in plan.pipeline.stages
@@ -100,8 +99,9 @@ def begin(plan: Plan, command: str) -> Run:
     for entry in record.stages:
         if entry.name not in {stage.name for stage in plan.stages}:
             entry.reason = "not asked for (--from, --until or --only)"
-    before = next((one for one in read_records(project) if one.pipeline == record.pipeline), None)
-    run = Run(plan, record, redactor_for(plan.params), before)
+    alike = (record.pipeline, record.data_set)
+    before = (one for one in read_records(project) if (one.pipeline, one.data_set) == alike)
+    run = Run(plan, record, redactor, next(before, None))
     run.save()
     try:
         _lay_out(run)

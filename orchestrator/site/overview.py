@@ -1,5 +1,5 @@
-"""The front page, `outputs/index.html`: the latest run and the champion, the history,
-and all runs as a table.
+"""The front page, `outputs/index.html`: the latest run and the champion of each data set, the
+history, and all runs as a table.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from orchestrator.models.mlflow_queries import CHAMPION, Alias, read_aliases
 from orchestrator.project import Project
 from orchestrator.records.listing import count_stages, main_metric
-from orchestrator.records.record import RunRecord, StageRecord, read_records
+from orchestrator.records.record import RunRecord, read_records
 from orchestrator.site.charts import Chart, Point, draw
 from orchestrator.site.outcome import say_outcome
 from orchestrator.site.rendering import render, write_page
@@ -51,6 +51,17 @@ class Row:
         )
 
 
+@dataclass(frozen=True)
+class Champion:
+    """The registered model that is in use for a data set, and the run that trained it, if that
+    is still there.
+    """
+
+    data_set: str
+    model: str
+    row: Row | None
+
+
 def write_overview(project: Project) -> None:
     """Write the front page.
 
@@ -58,16 +69,17 @@ def write_overview(project: Project) -> None:
         WriteError: it cannot be written.
     """
     records = list(read_records(project))
-    rows = list_rows(records, _find_aliases(project, records))
+    registered = _find_aliases(project, records)
+    rows = list_rows(records, registered)
     latest = next((row for row in rows if row.record.pipeline == "training"), None)
-    champion = next((row for row in rows if row.alias == CHAMPION and row.trained), None)
     page = render(
         "overview.html.j2",
         script="overview.js",
         rows=rows,
         latest=latest,
         sentence=say_outcome(latest.record) if latest else "",
-        champion=champion,
+        champions=list_champions(rows, registered),
+        several=len(_list_data_sets(rows)) > 1,
         metrics=METRICS,
         statuses=sorted({row.record.status for row in rows}),
         charts=draw_history(rows),
@@ -77,7 +89,7 @@ def write_overview(project: Project) -> None:
 
 def list_rows(records: Sequence[RunRecord], registered: Sequence[Alias]) -> list[Row]:
     """Return what the table says of each run, the newest first."""
-    aliases = {f"{one.name}/{one.version}": one.alias for one in registered}
+    aliases = {one.model: one.alias for one in registered}
     return [
         Row(
             record,
@@ -95,11 +107,41 @@ def list_rows(records: Sequence[RunRecord], registered: Sequence[Alias]) -> list
     ]
 
 
+def list_champions(rows: Sequence[Row], registered: Sequence[Alias]) -> list[Champion]:
+    """Return the champion of each data set, that of the first data set first."""
+    trained = {row.model: row for row in reversed(rows) if row.trained}
+    return [
+        Champion(one.data_set, one.model, trained.get(one.model))
+        for one in registered
+        if one.alias == CHAMPION
+    ]
+
+
 def draw_history(rows: Sequence[Row]) -> list[Chart]:
-    """Return the histories: the main metric of each trained model, and how long each
-    run took; the oldest left.
+    """Return the histories: the main metric of each trained model, a chart for each data set,
+    and how long each run took; the oldest left.
     """
-    models = [
+    title, names = "ROC AUC of each trained model", _list_data_sets(rows)
+    shown = {title: list(rows)}
+    if len(names) > 1:
+        shown = {f"{title}: {n}": [row for row in rows if row.record.data_set == n] for n in names}
+    charts = [
+        draw(heading, points)
+        for heading, of_data_set in shown.items()
+        if len(points := _mark_models(of_data_set)) > 1
+    ]
+    times = [
+        _point(row, seconds, look="" if row.record.is_good else "bad")
+        for row in reversed(rows)
+        if row.record.pipeline == "training" and (seconds := row.record.seconds) is not None
+    ]
+    return charts + (
+        [draw("Seconds that each run took", times, bars=True, decimals=0)] if len(times) > 1 else []
+    )
+
+
+def _mark_models(rows: Sequence[Row]) -> list[Point]:
+    return [
         _point(
             row,
             metric[1],
@@ -109,15 +151,11 @@ def draw_history(rows: Sequence[Row]) -> list[Chart]:
         for row in reversed(rows)
         if row.trained and (metric := main_metric(row.record))
     ]
-    times = [
-        _point(row, seconds, look="" if row.record.is_good else "bad")
-        for row in reversed(rows)
-        if row.record.pipeline == "training" and (seconds := row.record.seconds) is not None
-    ]
-    charts = [draw("ROC AUC of each trained model", models)] if len(models) > 1 else []
-    return charts + (
-        [draw("Seconds that each run took", times, bars=True, decimals=0)] if len(times) > 1 else []
-    )
+
+
+def _list_data_sets(rows: Sequence[Row]) -> list[str]:
+    named = (row.record.data_set for row in reversed(rows))
+    return list(dict.fromkeys(filter(None, named)))
 
 
 def _point(row: Row, value: float, spread: float = 0.0, look: str = "") -> Point:
@@ -126,14 +164,20 @@ def _point(row: Row, value: float, spread: float = 0.0, look: str = "") -> Point
 
 
 def _find_aliases(project: Project, records: Sequence[RunRecord]) -> list[Alias]:
-    entry = next(
-        (entry for record in records for entry in record.stages if _has_model(entry)), None
+    """Return the aliases of each data set, in the database that its latest model went to."""
+    latest = {
+        record.data_set: entry
+        for record in reversed(records)
+        for entry in record.stages
+        if entry.model is not None
+    }
+    found = (
+        alias
+        for data_set, entry in latest.items()
+        for alias in read_aliases(project, entry)
+        if alias.data_set == data_set or alias.data_set not in latest
     )
-    return read_aliases(project, entry) if entry else []
-
-
-def _has_model(entry: StageRecord) -> bool:
-    return entry.model is not None
+    return list(dict.fromkeys(found))
 
 
 def _results(record: RunRecord) -> dict[str, float | int | str]:

@@ -340,15 +340,15 @@ def test_scores_are_evaluated_when_it_is_known_who_left(root: Path, scored: pd.D
     assert churn(root, "evaluate", "latest").returncode == 2
 
 
-def test_a_flat_table_without_its_answer(tmp_path: Path, root: Path) -> None:
-    """A model of a flat table with the answer in a column scores a table that has no
-    such column.
+def test_a_second_data_set_has_a_champion_of_its_own(root: Path, scored: pd.DataFrame) -> None:
+    """A flat table with the answer in a column: before it is trained its champion is missed at
+    once, afterwards it is the one that scores, is promoted, evaluated and shown; the first data
+    set keeps its own.
     """
-    made = copy_project(tmp_path / "flat")
     prepared = pd.read_parquet(root / "data/prepared/customers.parquet")
     plain = prepared.drop(columns=["BeginDate", "EndDate", "TotalCharges"]).astype("object")
     plain["left"] = prepared["EndDate"].notna().map({True: "Yes", False: "No"})
-    plain.to_csv(made / "customers.csv", index=False)
+    plain.to_csv(root / "customers.csv", index=False)
     facts = {
         "name": "Flat",
         "customer_id": "customerID",
@@ -356,14 +356,51 @@ def test_a_flat_table_without_its_answer(tmp_path: Path, root: Path) -> None:
         "sources": {"customers": {"file": "customers.csv"}},
         "stages": {"model_building": QUICK},
     }
-    write_facts(made / "params.yaml", facts)
-    ended = run_flow(made, "--quiet")
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-    # So few that a type may look different.
-    today = plain[plain["left"] == "No"].drop(columns="left").head(40)
-    today.assign(SeniorCitizen="1").to_csv(made / "today.csv", index=False)
+    write_facts(root / "flat.yaml", facts)
+    # So few that a type may look different, and without the answer.
+    plain.drop(columns="left").head(100).assign(SeniorCitizen="1").to_csv(root / "today.csv")
     facts["sources"]["customers"]["file"] = "today.csv"
-    write_facts(made / "today.yaml", facts)
-    ended = churn(made, "score", "--sources", "today.yaml", "--out", "scores.csv", "--quiet")
+    write_facts(root / "today.yaml", facts)
+    flat = ("--params", "today.yaml", "--out", "flat.csv", "--quiet")
+    missed = churn(root, "score", *flat)
+    assert missed.returncode == 2
+    assert "'Flat'" in missed.stderr
+    assert "models:/churn/1" in missed.stderr
+
+    ended = run_flow(root, "--params", "flat.yaml", "--quiet")
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert len(pd.read_csv(made / "scores.csv")) == 40
+    assert "churn-flat/1: first model." in ended.stdout
+    ended = churn(root, "score", *flat)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    scores = pd.read_csv(root / "flat.csv")
+    assert (len(scores), *scores["model"].unique()) == (100, "models:/churn-flat/1")
+
+    _change_the_champion(root)
+    evaluated = churn(root, "evaluate", "--params", "flat.yaml", "--json")
+    assert evaluated.returncode == 0, evaluated.stderr
+    told = json.loads(evaluated.stdout)
+    assert (told["data_set"], told["model"]) == ("Flat", "models:/churn-flat/1")
+    others = churn(root, "evaluate", "--params", "params.yaml")
+    assert (others.returncode, "data/prepared is of 'Flat'" in others.stderr) == (1, True)
+    assert churn(root, "run", "--from", "model_building").returncode == 2
+
+    ended = churn(root, "score", "--out", "scores.csv", "--quiet", "--no-refresh")
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    again = pd.read_csv(root / "scores.csv", dtype={"customerID": str})
+    pd.testing.assert_frame_equal(again.drop(columns="run_id"), scored.drop(columns="run_id"))
+
+
+def _change_the_champion(root: Path) -> None:
+    """Each data set's versions are listed, changed and shown as its own."""
+    assert churn(root, "promote", "1", "--params", "flat.yaml").stdout.startswith("churn-flat 1 ")
+    refused = churn(root, "rollback", "--params", "flat.yaml")
+    assert (refused.returncode, "churn-flat" in refused.stderr) == (2, True)
+    listed = json.loads(churn(root, "models", "--json").stdout)
+    assert [(one["data_set"], one["registered_model"], one["version"]) for one in listed] == [
+        ("Flat", "churn-flat", 1),
+        ("Sample telecom company (synthetic)", "churn", 1),
+    ]
+    assert len(json.loads(churn(root, "models", "--params", "flat.yaml", "--json").stdout)) == 1
+    page = (root / "outputs/index.html").read_text(encoding="utf-8")
+    for model in ("churn 1", "churn-flat 1"):
+        assert f'<p class="figure">{model}</p>' in page

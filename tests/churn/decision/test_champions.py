@@ -23,11 +23,12 @@ from sklearn.pipeline import make_pipeline
 
 from churn.decision import champions, profit
 from churn.decision.promotion_gate import UntouchedCustomers
-from churn.modelling import encoders, registry, tracking
+from churn.modelling import encoders, model_names, registry, tracking
 from churn.modelling.tracking import TrackingError, mlflow
 from churn.params import Promotion
 from helpers.modelled import make_customers
 from helpers.projects import ROOT
+from helpers.registered_models import connect
 
 NUMBERS, CATEGORIES = ["tenure", "price"], ["contract", "payment"]
 SPLIT = {"how": "customers", "salt": "s", "test_share": 0.5, "test_from": None}
@@ -52,12 +53,22 @@ class Company:
         )
 
     def register(
-        self, numbers: list[str], categories: list[str], run_id: str = "", rows: int = 2000
+        self,
+        numbers: list[str],
+        categories: list[str],
+        run_id: str = "",
+        rows: int = 2000,
+        *,
+        name: str = "churn",
+        data_set: str = "Company",
+        run_tags: dict[str, str] | None = None,
     ) -> tuple[Any, Any, Any]:
-        """Train on some features and register; return the version, the model and its facts."""
+        """Train on some features and register; return the version, the model and its facts.
+        With `run_tags`, as version 0.1.0 did: only they say of which data set the model is.
+        """
         model = self.fit(self.train.head(rows), numbers, categories)
         kinds = dict.fromkeys(numbers, "number") | dict.fromkeys(categories, "category")
-        known = {"data_set": "Company", "split": SPLIT, "importance": {"tenure": 0.1}}
+        known = {"data_set": data_set, "split": SPLIT, "importance": {"tenure": 0.1}}
         known |= {"features": {name: {"type": kind} for name, kind in kinds.items()}}
         tracking.connect(
             f"sqlite:///{(self.folder / 'mlflow.db').as_posix()}",
@@ -65,11 +76,12 @@ class Company:
             "churn",
         )
         with tracking.new_run(
-            mlflow.get_experiment_by_name("churn").experiment_id, run_id, {}
+            mlflow.get_experiment_by_name("churn").experiment_id, run_id, run_tags or {}
         ) as run:
             example = encoders.as_features(self.train.head(3), numbers, categories)
             logged = registry.log_model(run, model, "linear", example, known)
-            version = registry.register(logged, "churn", {"churn.run_id": run_id, "data": "real"})
+            tags = {} if run_tags else {model_names.TAG: data_set}
+            version = registry.register(logged, name, {"churn.run_id": run_id} | tags)
         return version, model, known
 
     def challenge(
@@ -184,12 +196,9 @@ def _belongs(file: Path, version: str) -> bool:
     return hashlib.sha256(file.read_bytes()).hexdigest() == tags["model_sha256"]
 
 
-def test_another_data_set_or_other_features_keep_the_champion(rivals: tuple[Company, Any]) -> None:
+def test_other_features_or_another_split_keep_the_champion(rivals: tuple[Company, Any]) -> None:
     """The sentence says which, and what to do."""
     facts = rivals[1][2]
-    told = kept(rivals, facts=facts | {"data_set": "Other"})
-    assert "another data set (Company)" in told
-    assert "`registered_model`" in told
     fewer = {name: about for name, about in facts["features"].items() if name != "price"}
     told = kept(rivals, facts=facts | {"features": fewer})
     assert re.search(r"\b1 features\b.*\bgone\b.*\bprice\b", told)
@@ -200,23 +209,51 @@ def test_another_data_set_or_other_features_keep_the_champion(rivals: tuple[Comp
     assert "another salt" in kept(rivals, facts=facts | {"split": SPLIT | {"salt": "x"}})
 
 
-def test_a_model_of_made_customers_gives_way_to_one_of_real_ones(
-    rivals: tuple[Company, Any],
-) -> None:
-    """The sample company must not stand in the way of a user's first model; never the
-    other way round.
+def test_each_data_set_has_a_champion_that_is_changed_alone(company: Company) -> None:
+    """By its number or run; one of another data set is refused, and named."""
+    connect(company.folder)
+    for data_set, run in (("Company", "a-1"), ("Bank", "b-1"), ("Bank", "b-2")):
+        name = model_names.claim("churn", data_set)
+        company.register(["price"], ["contract"], run, name=name, data_set=data_set)
+    told = champions.promote("churn-bank", "b-2", reason="", by="ann")
+    assert re.search(r"churn-bank 2 .*'Bank'.*\b1\.$", told)
+    assert find_number() == "1"
+    with pytest.raises(TrackingError, match=r"churn-bank 2 is of the data set 'Bank'.*--params"):
+        champions.promote("churn", "b-2", reason="", by="ann")
+    assert champions.roll_back("churn-bank", reason="", by="ann").startswith("churn-bank 1 ")
+    listed = [
+        (one["data_set"], one["registered_model"], one["version"], one["aliases"])
+        for one in champions.list_models("churn")
+    ]
+    assert listed == [
+        ("Bank", "churn-bank", 2, ["challenger"]),
+        ("Bank", "churn-bank", 1, ["champion"]),
+        ("Company", "churn", 1, ["challenger", "champion"]),
+    ]
+    assert len(champions.list_models("churn", "Company")) == 1
+    with pytest.raises(TrackingError, match="'Mine'"):
+        champions.list_models("churn", "Mine")
+
+
+def test_no_model_of_another_data_set_becomes_the_champion(company: Company) -> None:
+    """Version 0.1.0 kept all under one name, where a model of real customers took the place of
+    one of made ones: neither by hand nor by a rollback does that come back.
     """
-    company, (version, model, facts) = rivals
-    client = mlflow.MlflowClient()
-    client.set_model_version_tag("churn", "1", "data", "synthetic")
-    other = facts | {"data_set": "Other"}
-    decision = company.challenge(version, model, facts, facts=other)
-    assert decision.promoted
-    assert decision.sentence.startswith("promoted over 1: ")
-    assert "made customers (Company)" in decision.sentence
-    client.set_model_version_tag("churn", str(version.version), "data", "synthetic")
-    synthetic = client.get_model_version("churn", str(version.version))
-    assert "another data set" in kept((company, (synthetic, model, facts)), facts=other)
+    company.register(["price"], ["contract"], "a-1", run_tags={"dataset": "Sample"})
+    for run in ("b-1", "b-2"):
+        company.register(["price"], ["contract"], run, run_tags={"dataset": "Company"})
+    champions.make_champion("churn", "2", reason="", by="the run", how=champions.GATE)
+    champions.make_champion("churn", "3", reason="", by="the run", how=champions.GATE)
+    with pytest.raises(TrackingError, match=r"churn 1 is of the data set 'Sample'"):
+        champions.promote("churn", "1", reason="", by="ann")
+    assert champions.roll_back("churn", reason="", by="ann").startswith("churn 2 ")
+    with pytest.raises(TrackingError, match="nothing to go back to"):
+        champions.roll_back("churn", reason="", by="ann")
+    assert {one["version"]: one["data_set"] for one in champions.list_models("churn")} == {
+        3: "Company",
+        2: "Company",
+        1: "Sample",
+    }
 
 
 def test_by_hand_and_back_with_reasons(company: Company) -> None:
