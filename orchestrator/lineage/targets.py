@@ -118,7 +118,8 @@ def _find_path(project: Project, graph: Graph, what: str, path: Path) -> Target:
     name = project.relative(path)
     if path.is_relative_to(project.runs) and path != project.runs:
         return _find_report(project, graph, path, name)
-    if is_dataset(name) or is_pointer(name) or is_of_scoring(name):
+    is_known = path.exists() or name in _names_of(graph, "dataset")
+    if is_known and (is_dataset(name) or is_pointer(name) or is_of_scoring(name)):
         return _find_dataset(project, graph, path, name)
     if name in {node.name for node in graph.nodes.values() if node.kind == "notebook"}:
         return _find_notebook(graph, path, name)

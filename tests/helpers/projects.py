@@ -11,11 +11,13 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import httpx
 import nbformat
 import psutil
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from ruamel.yaml import YAML
 
 from orchestrator.project import Project
 from orchestrator.records.record import RunRecord, read_record
@@ -108,6 +110,17 @@ def drop_stage_parameters(root: Path) -> None:
     params.write_text(
         params.read_text(encoding="utf-8").partition("\nstages:")[0] + "\n", encoding="utf-8"
     )
+
+
+def read_facts(file: Path) -> Any:
+    """Read a params file."""
+    return YAML(typ="safe", pure=True).load(file)
+
+
+def write_facts(file: Path, facts: Any) -> None:
+    """Write a params file."""
+    with file.open("w", encoding="utf-8") as out:
+        YAML().dump(facts, out)
 
 
 def write_notebook(

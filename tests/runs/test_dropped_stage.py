@@ -10,9 +10,8 @@ from pathlib import Path
 import nbformat
 import pandas as pd
 import pytest
-from ruamel.yaml import YAML
 
-from helpers.projects import churn, copy_project, read_run, run_flow
+from helpers.projects import churn, copy_project, read_facts, read_run, run_flow, write_facts
 from orchestrator.project import Project
 from orchestrator.records.hashes import measure
 from orchestrator.records.record import read_record
@@ -26,12 +25,10 @@ QUICK = {"cv_repeats": 1, "bootstrap_samples": 20, "leakage_auc": None}
 def root(tmp_path_factory: pytest.TempPathFactory, prefect_api: dict[str, str]) -> Iterator[Path]:
     """A project with a stage that `churn new-stage` made, which transformation waits for; run."""
     made = copy_project(tmp_path_factory.mktemp("dropped") / "project")
-    yaml = YAML(typ="safe", pure=True)
-    facts = yaml.load(made / "params.yaml")
+    facts = read_facts(made / "params.yaml")
     facts["sample"]["customers"] = 1500
     facts["stages"] = {"model_building": QUICK}
-    with (made / "params.yaml").open("w", encoding="utf-8") as file:
-        YAML().dump(facts, file)
+    write_facts(made / "params.yaml", facts)
     os.environ.update(prefect_api)
     ended = churn(made, "new-stage", "regions", "--reads", "prepared", "--writes", "regions")
     assert ended.returncode == 0, ended.stderr

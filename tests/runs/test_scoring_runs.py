@@ -19,9 +19,16 @@ from typing import Any
 import httpx
 import pandas as pd
 import pytest
-from ruamel.yaml import YAML
 
-from helpers.projects import churn, copy_project, free_port, run_flow, wait_until
+from helpers.projects import (
+    churn,
+    copy_project,
+    free_port,
+    read_facts,
+    run_flow,
+    wait_until,
+    write_facts,
+)
 from orchestrator.project import Project
 from orchestrator.records.record import RunRecord, read_record, read_records
 
@@ -30,17 +37,6 @@ pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("scoring")]  # they share
 CUSTOMERS = 3000
 DAY = "2026-01-01"
 QUICK = {"cv_repeats": 1, "bootstrap_samples": 20, "leakage_auc": None}
-
-
-def read_facts(file: Path) -> Any:
-    """Read a params file."""
-    return YAML(typ="safe", pure=True).load(file)
-
-
-def write_facts(file: Path, facts: Any) -> None:
-    """Write a params file."""
-    with file.open("w", encoding="utf-8") as out:
-        YAML().dump(facts, out)
 
 
 def latest(root: Path) -> RunRecord:

@@ -153,7 +153,7 @@ def test_a_notebook_that_cannot_be_read_is_one_problem(tiny_project: Path) -> No
     (tiny_project / "notebooks/02_validation.ipynb").unlink()
     with pytest.raises(UsageError, match=r"\b1 problem\(s\):\n.* no notebook writes") as caught:
         plan(tiny_project)
-    assert str(tiny_project / "notebooks/02_validation.ipynb") in str(caught.value)
+    assert "03_preparation.ipynb reads data/validated" in str(caught.value)
 
 
 def test_settings_are_yaml() -> None:
