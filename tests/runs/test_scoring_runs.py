@@ -1,6 +1,4 @@
-"""Whole scoring runs of the sample company, and of a flat table: scored, refused,
-traced, served, evaluated.
-"""
+"""Whole scoring runs of the sample company: scored, refused, traced, served, evaluated."""
 
 from __future__ import annotations
 
