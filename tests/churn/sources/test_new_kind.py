@@ -61,11 +61,11 @@ from churn.facts import list_facts
 from churn.params import load_params
 from churn.sources import SourceError
 from churn.sources.received import read_source
+from orchestrator.notebook.stage_graph import read_graph
 from orchestrator.plan import source_reach
 from orchestrator.plan.fingerprint import hash_code
 from orchestrator.project import Project
 from orchestrator.redaction import redactor_for
-from helpers.own_graph import STAGES
 
 project = Project(Path().resolve())
 params = load_params("own.yaml")
@@ -88,7 +88,7 @@ print(json.dumps({
     "problems": list(source_reach.find_file_problems(project, params)),
     "unreachable": list(source_reach.find_unreachable(params)),
     "facts": dict(list_facts(params)),
-    "code": sorted(hash_code(project, STAGES[0])),
+    "code": sorted(hash_code(project, read_graph(project).training.stages[0])),
     "redacted": redactor_for(params).clean(f"a k-4711-secret, a p-0815-secret, a {encoded}"),
 }))
 """
