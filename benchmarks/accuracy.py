@@ -46,7 +46,7 @@ NOTEBOOK = "06_model_building.ipynb"
 SHOWN = ["roc_auc", "average_precision", "log_loss", "cpu"]
 REPEATABLE = {
     "deterministic": True,
-    "force_row_wise": True,
+    "force_col_wise": True,
     "n_jobs": 1,
     "verbose": -1,
     "random_state": 0,

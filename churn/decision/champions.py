@@ -30,6 +30,7 @@ from churn.baseline import write_importance
 from churn.decision import promotion_gate
 from churn.decision.promotion_gate import Decision, Effort, UntouchedCustomers
 from churn.modelling import encoders, model_names, registry
+from churn.modelling.registry import KeptModel, Recorded
 from churn.modelling.tracking import TrackingError
 from churn.params import Promotion
 
@@ -274,26 +275,27 @@ class Challenger:
     is_named: bool
 
 
-def challenge(version: ModelVersion, challenger: Challenger, rules: Promotion) -> Decision:
-    """Let a version just registered meet the champion, and decide. Nothing is changed;
-    see `carry_out`.
+def challenge(entry: Recorded, challenger: Challenger, rules: Promotion) -> Decision:
+    """Let a model just recorded meet the champion of its data set, and decide. Nothing is
+    changed; see `carry_out`.
     """
-    champion = find_champion(version.name)
-    if champion is None or str(champion.version) == str(version.version):
+    champion = find_champion(entry.name)
+    if champion is None or registry.describe(champion) == registry.describe(entry.model):
         return Decision(True, FIRST)
-    decision = _meet(champion, version, challenger, rules)
+    decision = _meet(champion, entry.model, challenger, rules)
     if decision.promoted:
         return Decision(
             True, f"{PROMOTED} over {champion.version}: {decision.sentence}", decision.evidence
         )
-    hint = "" if len(decision.evidence) else f"; {_BY_HAND.format(version.version)}"
+    version = entry.model.version if isinstance(entry.model, ModelVersion) else ""
+    hint = f"; {_BY_HAND.format(version)}" if version and decision.evidence.empty else ""
     return Decision(
         False, f"{KEPT} {champion.version}: {decision.sentence}{hint}", decision.evidence
     )
 
 
 def _meet(
-    champion: ModelVersion, version: ModelVersion, challenger: Challenger, rules: Promotion
+    champion: ModelVersion, own: KeptModel, challenger: Challenger, rules: Promotion
 ) -> Decision:
     try:
         model, facts = registry.load_version(champion), registry.load_facts(champion)
@@ -314,7 +316,7 @@ def _meet(
         return Decision(
             False, f"it cannot score today's customers: {type(error).__name__}: {error}"
         )
-    efforts = _measure_efforts(champion, version, (model, challenger.model), facts, features)
+    efforts = _measure_efforts(champion, own, (model, challenger.model), facts, features)
     customers = challenger.customers.part(rows)
     return promotion_gate.compare(
         customers, probability, challenger.probability[rows], rules, efforts
@@ -357,7 +359,7 @@ _KINDS = ("number", "category")
 
 def _measure_efforts(
     champion: ModelVersion,
-    version: ModelVersion,
+    own: KeptModel,
     models: tuple[Any, Any],
     facts: Mapping[str, Any],
     features: pd.DataFrame,
@@ -368,21 +370,23 @@ def _measure_efforts(
         promotion_gate.measure_time(models[0], _select(facts, features)),
         promotion_gate.measure_time(models[1], features),
     )
-    sizes = (registry.measure_size(champion), registry.measure_size(version))
+    sizes = (registry.measure_size(champion), registry.measure_size(own))
     return [Effort(*one) for one in zip(taken, sizes, strict=True)]
 
 
 def carry_out(
-    decision: Decision, version: ModelVersion, facts: Mapping[str, Any], accepted_dir: str
+    decision: Decision, entry: Recorded, facts: Mapping[str, Any], accepted_dir: str
 ) -> None:
     """Make the challenger the champion if it is promoted, and keep the decision: tags
-    of the version, file of its run.
+    of the version, file of its run. A model that is not registered changes nothing.
 
     The tag `promotion` is the sentence, `promotion.json` in the run the evidence. How
     much each feature matters to the champion, as `facts` have it, goes to the accepted
     state of the data set.
     """
-    client = mlflow.MlflowClient()
+    client, version = mlflow.MlflowClient(), entry.model
+    if not isinstance(version, ModelVersion):
+        return
     client.set_model_version_tag(version.name, version.version, "promotion", decision.sentence)
     evidence = json.loads(decision.evidence.astype(object).to_json(orient="index"))
     if version.run_id:
@@ -395,13 +399,15 @@ def carry_out(
         write_importance(accepted_dir, facts["data_set"], facts["importance"])
 
 
-def name_results(decision: Decision, version: ModelVersion) -> dict[str, Any]:
+def name_results(decision: Decision, entry: Recorded) -> dict[str, Any]:
     """Name what became of the model, as the run's record calls it."""
-    return {
+    known = {"model_sha256": entry.model.tags["model_sha256"]}
+    if not isinstance(entry.model, ModelVersion):
+        return known | {"promotion": f"none, interactive: it would be {decision.sentence}"}
+    return known | {
         "promotion": decision.sentence,
-        "registered_model": version.name,
-        "model_version": int(version.version),
-        "model_sha256": version.tags["model_sha256"],
+        "registered_model": entry.name,
+        "model_version": int(entry.model.version),
     }
 
 

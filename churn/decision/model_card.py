@@ -18,6 +18,7 @@ import mlflow
 from IPython.display import Markdown
 from mlflow.entities.model_registry import ModelVersion
 
+from churn.modelling.registry import Recorded
 from churn.params import InactivityLabel
 
 _LONGEST_DESCRIPTION = 5_000  # characters that MLflow's database keeps
@@ -80,19 +81,19 @@ def write_card(
     return "\n".join(lines) + "\n"
 
 
-def keep(card: str, version: ModelVersion) -> Markdown:
-    """Keep a card with a version: as `model_card.md` of its run, and as its
-    description; return it, to be shown.
+def keep(card: str, entry: Recorded) -> Markdown:
+    """Keep a card with a model: as `model_card.md` of its run, and as the description of its
+    version, if it is registered; return it, to be shown.
     """
     client = mlflow.MlflowClient()
-    if version.run_id:
-        client.log_text(version.run_id, card, "model_card.md")
+    client.log_text(entry.mlflow_run_id, card, "model_card.md")
     shown = (
         card
         if len(card) <= _LONGEST_DESCRIPTION
         else card[:_LONGEST_DESCRIPTION].rpartition("\n")[0]
     )
-    client.update_model_version(version.name, version.version, shown)
+    if isinstance(entry.model, ModelVersion):
+        client.update_model_version(entry.name, entry.model.version, shown)
     return Markdown(card)
 
 

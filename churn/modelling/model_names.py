@@ -110,9 +110,9 @@ def claim(base: str, data_set: str) -> str:
     A registered model of version 0.1.0 is noted to be that of its champion's data set, so that
     it stays that one's.
     """
-    client, known = mlflow.MlflowClient(), list_names(base)
-    owners = {one.name: one.data_set for one in known}
-    name = _find_own(base, data_set, known) or _choose_name(base, data_set, known)
+    client = mlflow.MlflowClient()
+    owners = {one.name: one.data_set for one in list_names(base)}
+    name = name_for(base, data_set)
     if name in owners:
         client.set_registered_model_tag(name, TAG, data_set)
     else:
@@ -120,6 +120,12 @@ def claim(base: str, data_set: str) -> str:
     if owners.get(base):
         client.set_registered_model_tag(base, TAG, owners[base])
     return name
+
+
+def name_for(base: str, data_set: str) -> str:
+    """Return the name of a data set's registered model, or the one that it will get."""
+    known = list_names(base)
+    return _find_own(base, data_set, known) or _choose_name(base, data_set, known)
 
 
 def find_owner(name: str) -> str:

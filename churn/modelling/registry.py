@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from churn.tables.files import write_json  # (before MLflow: it turns the telemetry off)
 
@@ -39,9 +40,12 @@ from churn.tables.encoded import encode_typed
 MODEL_FILE = "model.skops"
 FACTS_FILE = "scoring.json"
 FACTS_FORMAT = 1
+INTERACTIVE = "-interactive"  # ends the name of the experiment of what JupyterLab runs
 # File -> the tag with its SHA-256.
 RECORDED = {MODEL_FILE: "model_sha256", FACTS_FILE: "facts_sha256"}
 NEEDED_FOR_SCORING = ("scikit-learn", "skops", "numpy", "scipy", "pandas")
+
+KeptModel = ModelVersion | LoggedModel  # registered, or not
 
 
 @dataclass(frozen=True)
@@ -84,30 +88,40 @@ class Origin:
 
 
 @dataclass(frozen=True)
-class Registered:
-    """A model that is registered, and the run of MLflow that holds its evidence.
+class Recorded:
+    """A model that MLflow keeps, and the run of MLflow that holds its evidence.
 
     Attributes:
-        version: of the registered model.
+        name: of its data set's registered model.
+        model: the version of it; where the notebook was run in JupyterLab, and not by the
+            flow, a model that is logged and not registered: nobody else will use it.
         mlflow_run_id: id of the run of MLflow.
         datasets: name -> MD5 of each dataset that is versioned.
         origin: see `Origin`.
     """
 
-    version: ModelVersion
+    name: str
+    model: KeptModel
     mlflow_run_id: str
     datasets: Mapping[str, str]
     origin: Origin
 
     @property
+    def title(self) -> str:
+        """What it is called where something is said of it."""
+        if isinstance(self.model, ModelVersion):
+            return f"{self.name} version {self.model.version}"
+        return "Nothing is registered by an interactive run; as one of the pipeline it would be"
+
+    @property
     def lineage(self) -> dict[str, str]:
         """What the model came from: name -> id or hash."""
         own = {
-            "version": f"{self.version.name}/{self.version.version}",
+            "version": describe(self.model),
             "run": self.origin.run_id,
             "MLflow run": self.mlflow_run_id,
             "git commit": self.origin.git_commit,
-            "model SHA-256": self.version.tags["model_sha256"],
+            "model SHA-256": self.model.tags["model_sha256"],
         }
         return own | {f"data/{name}": md5 for name, md5 in self.datasets.items()}
 
@@ -121,9 +135,12 @@ def record(
     store: Store,
     origin: Origin,
     pointers_dir: str | Path,
-) -> Registered:
+) -> Recorded:
     """Log a fitted classifier and its evidence to a new run of MLflow, and register it as
     the next version of its data set's registered model.
+
+    Without a flow's run, in JupyterLab, it goes to an experiment of its own, and is not
+    registered.
 
     Args:
         model: the classifier.
@@ -138,16 +155,20 @@ def record(
         TrackingError: MLflow's database is in use for too long, or the model holds types
             that are not trusted.
     """
-    place = tracking.connect(store.tracking_uri, store.artifact_dir, store.experiment)
+    experiment = store.experiment if origin.run_id else store.experiment + INTERACTIVE
+    place = tracking.connect(store.tracking_uri, store.artifact_dir, experiment)
     tags = {"model": facts["model"], model_names.RUN_TAG: origin.data_set} | origin.as_tags()
     with tracking.new_run(place, origin.run_id, tags) as run:
         datasets = tracking.log_evidence(evidence, pointers_dir)
         logged = log_model(run, model, facts["model"], example, facts)
         mlflow.log_metrics(dict(evidence.metrics), model_id=logged.model_id)
-        known = origin.as_tags() | tracking.as_tags(datasets)
-        name = model_names.claim(store.registered_model, origin.data_set)
-        version = register(logged, name, known)
-    return Registered(version, run.info.run_id, datasets, origin)
+        kept = store.registered_model, origin.data_set
+        if not origin.run_id:
+            name = model_names.name_for(*kept)
+            return Recorded(name, logged, run.info.run_id, datasets, origin)
+        name = model_names.claim(*kept)
+        version = register(logged, name, origin.as_tags() | tracking.as_tags(datasets))
+    return Recorded(name, version, run.info.run_id, datasets, origin)
 
 
 def gather_facts(
@@ -243,8 +264,7 @@ def save_verified(registered: ModelVersion, folder: Path) -> None:
         TrackingError: the classifier's file is not.
     """
     model = load_version(registered)
-    address = f"models:/{registered.name}/{registered.version}"
-    signature = mlflow.models.get_model_info(address).signature
+    signature = mlflow.models.get_model_info(address(registered)).signature
     _save(model, folder, Model(), signature, example=None)
 
 
@@ -260,17 +280,21 @@ def _save(
     except trust.ModelFileError as error:
         raise TrackingError(str(error)) from error
     needed = sorted({*NEEDED_FOR_SCORING, *trust.list_distributions(types)})
-    mlflow.sklearn.save_model(
-        model,
-        str(folder),
-        mlflow_model=about,
-        serialization_format=mlflow.sklearn.SERIALIZATION_FORMAT_SKOPS,
-        signature=signature,
-        input_example=example,
-        pip_requirements=[f"{package}=={version(package)}" for package in needed],
-        pyfunc_predict_fn="predict_proba",
-        skops_trusted_types=types,
-    )
+    # The requirements are what is installed. To compare them with it, MLflow (3.17) reads the
+    # list of files of every installed package: more work than saving the model.
+    check = "mlflow.utils.environment.warn_dependency_requirement_mismatches"
+    with mock.patch(check, create=True):
+        mlflow.sklearn.save_model(
+            model,
+            str(folder),
+            mlflow_model=about,
+            serialization_format=mlflow.sklearn.SERIALIZATION_FORMAT_SKOPS,
+            signature=signature,
+            input_example=example,
+            pip_requirements=[f"{package}=={version(package)}" for package in needed],
+            pyfunc_predict_fn="predict_proba",
+            skops_trusted_types=types,
+        )
 
 
 def register(logged: LoggedModel, name: str, tags: Mapping[str, str]) -> ModelVersion:
@@ -286,68 +310,79 @@ def register(logged: LoggedModel, name: str, tags: Mapping[str, str]) -> ModelVe
     return made
 
 
-def load_version(registered: ModelVersion) -> Any:
+def address(model: KeptModel) -> str:
+    """Return the address of a model, as MLflow's functions take it."""
+    if isinstance(model, LoggedModel):
+        return model.model_uri
+    return f"models:/{model.name}/{model.version}"
+
+
+def describe(model: KeptModel) -> str:
+    """Return what a model is called in messages."""
+    return address(model).removeprefix("models:/")
+
+
+def load_version(kept: KeptModel) -> Any:
     """Load the classifier of a version of a registered model.
 
     Raises:
         TrackingError: its file is not the one whose SHA-256 was recorded with the version,
             or cannot be loaded here (see `trust.load`).
     """
-    content = read_recorded(registered, MODEL_FILE, "model_sha256")
+    content = read_recorded(kept, MODEL_FILE, "model_sha256")
     try:
         return trust.load(content)
     except trust.ModelFileError as error:
         raise TrackingError(str(error)) from error
 
 
-def load_checked(registered: ModelVersion, features: pd.DataFrame, probability: Any) -> Any:
-    """Load the classifier of a version just registered, as scoring will.
+def load_checked(kept: KeptModel, features: pd.DataFrame, probability: Any) -> Any:
+    """Load the classifier just recorded, as scoring will.
 
     Raises:
         TrackingError: its file is not the one that was recorded, or it answers otherwise
             than with these probabilities for these features.
     """
-    loaded = load_version(registered)
+    loaded = load_version(kept)
     difference = np.abs(loaded.predict_proba(features)[:, 1] - probability).max()
     if not difference < 1e-12:
         raise TrackingError(
-            f"Version {registered.version} of {registered.name} cannot be used: it predicts "
-            "other probabilities than before it was saved."
+            f"The model {describe(kept)} cannot be used: it predicts other probabilities than "
+            "before it was saved."
         )
     return loaded
 
 
-def load_facts(registered: ModelVersion) -> dict[str, Any]:
+def load_facts(kept: KeptModel) -> dict[str, Any]:
     """Load what scoring needs beside the classifier: the `facts` that a version was logged with.
 
     Raises:
         TrackingError: its file is not the one whose SHA-256 was recorded with the version.
     """
-    facts: dict[str, Any] = json.loads(read_recorded(registered, FACTS_FILE, "facts_sha256"))
+    facts: dict[str, Any] = json.loads(read_recorded(kept, FACTS_FILE, "facts_sha256"))
     return facts
 
 
-def measure_size(registered: ModelVersion) -> int:
+def measure_size(kept: KeptModel) -> int:
     """Return the bytes of the file of a version's classifier."""
-    address = f"models:/{registered.name}/{registered.version}/{MODEL_FILE}"
-    return Path(mlflow.artifacts.download_artifacts(address)).stat().st_size
+    folder = mlflow.artifacts.download_artifacts(address(kept))
+    return Path(folder, MODEL_FILE).stat().st_size
 
 
-def read_recorded(registered: ModelVersion, name: str, tag: str) -> bytes:
+def read_recorded(kept: KeptModel, name: str, tag: str) -> bytes:
     """Return the content of a file of a version.
 
     Raises:
         TrackingError: it is not the one whose SHA-256 is recorded in a tag of the version.
     """
-    address = f"models:/{registered.name}/{registered.version}"
-    file = Path(mlflow.artifacts.download_artifacts(address), name)
+    file = Path(mlflow.artifacts.download_artifacts(address(kept)), name)
     content, recorded = (
         file.read_bytes() if file.is_file() else b"",
-        registered.tags.get(tag, "none"),
+        kept.tags.get(tag, "none"),
     )
     if (measured := hashlib.sha256(content).hexdigest()) != recorded:
         raise TrackingError(
-            f"{file} is not what was registered as {registered.name} {registered.version}: "
+            f"{file} is not what was recorded as {describe(kept)}: "
             f"its SHA-256 is {measured}, recorded is {recorded}. Do not use it: train again."
         )
     return content

@@ -16,6 +16,7 @@ from helpers.projects import ROOT
 
 NOTEBOOK = "06_model_building.ipynb"
 QUICK = {"cv_folds": 3, "cv_repeats": 1, "bootstrap_samples": 20}
+RUN = {"run_id": "2025-10-02-101500-abcd"}  # of the flow, without which nothing is registered
 PARAMS = """
 name: Little company
 customer_id: customerID
@@ -59,7 +60,7 @@ def run_cells(
             assert old in cell.source
             exec(compile(cell.source.replace(old, new, 1), cell.id, "exec"), names)
         if cell.id == "parameters":
-            names |= QUICK | parameters
+            names |= QUICK | RUN | parameters
         if cell.id == until:
             break
     return names

@@ -62,7 +62,7 @@ def make_contest(
         categorical_column=columns.codes,
         random_state=0,
         deterministic=True,
-        force_row_wise=True,
+        force_col_wise=True,
         n_jobs=1,
         verbose=-1,
     )

@@ -75,7 +75,7 @@ def test_a_new_candidate_that_wins_is_registered_and_scores(project: Path, chose
     assert names["growth"]["share"].nunique() == 3
     assert set(names["learned"]["features"]) == {"tenure", "price", "contract", "payment"}
     assert names["decision"].promoted
-    loaded = registry.load_version(names["version"])
+    loaded = registry.load_version(names["entry"].model)
     asked = names["test"].features
     assert (loaded.predict_proba(asked)[:, 1] == names["probability"]).all()
     (needed,) = project.glob("outputs/mlartifacts/models/*/artifacts/requirements.txt")

@@ -135,7 +135,7 @@ def test_each_customers_own_value_decides_whom_to_contact(
         offer_cost=0.0,
         segment_columns=["contract", "payment"],
     )
-    known = registry.load_facts(names["version"])
+    known = registry.load_facts(names["entry"].model)
     assert known == names["known"]
     assert known["money"]["value_column"] == "price"
     expected = names["probability"] * 0.3 * names["values"][names["test_rows"]] > 1
@@ -285,7 +285,7 @@ def test_same_customers_give_the_same_model_and_keep_the_champion(
     first, second = train(customers, run_id="20251001-1"), train(customers)
     assert second["measured"] == first["measured"]
     for file in ("model_sha256", "facts_sha256"):
-        assert second["version"].tags[file] == first["version"].tags[file]
+        assert second["entry"].model.tags[file] == first["entry"].model.tags[file]
     assert second["decision"].sentence.startswith("kept champion 1: log loss 0.")
     assert "that is no improvement" in second["decision"].sentence
     model = second["tracking"].mlflow.MlflowClient().get_registered_model("churn")
@@ -293,6 +293,28 @@ def test_same_customers_give_the_same_model_and_keep_the_champion(
         "champion": 1,
         "challenger": 2,
     }
+
+
+def test_what_jupyterlab_runs_is_no_run(
+    train: Stage, customers: pd.DataFrame, project: Path
+) -> None:
+    """It has an experiment of its own; nothing is registered or promoted, and the champion of
+    the pipeline stays as it was.
+    """
+    client = registry.mlflow.MlflowClient
+    alone = train(customers, run_id="")
+    assert alone["decision"].sentence == "first model"
+    assert not client().search_registered_models()
+    assert not (project / "data" / "accepted").exists()
+    train(customers)
+    beside = train(customers, run_id="")
+    assert beside["decision"].sentence.startswith("kept champion 1: ")
+    assert {str(one.version) for one in client().search_model_versions("")} == {"1"}
+    runs = {
+        one.name: len(client().search_runs([one.experiment_id]))
+        for one in client().search_experiments()
+    }
+    assert (runs["churn"], runs["churn-interactive"]) == (1, 2)
 
 
 def execute(project: Path, **parameters: Any) -> dict[str, Any]:

@@ -129,7 +129,7 @@ def test_fewer_trees_are_measured_on_the_way_to_the_most(model: object, count: s
     ten = clone(model).set_params(**{count: 10}).fit(*halves[0])
     expected = metrics.log_loss(halves[1][1], ten.predict_proba(halves[1][0])[:, 1])
     assert losses[9] == pytest.approx(expected)
-    assert len(losses) == (60 if count == "max_iter" else int(losses.argmin()) + 51)
+    assert len(losses) == (60 if count == "max_iter" else int(losses.argmin()) + 26)
 
 
 def test_mean_over_folds_goes_as_far_as_the_longest() -> None:
