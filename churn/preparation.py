@@ -134,14 +134,15 @@ def take_customers(
     """Return the rows of the first table, typed, in the order of their keys; numbers of
     rows are in order as they came.
 
-    Of a table with several rows a customer its customers, each once. `names` are those of
+    Rows with the same keys stay in the order as they came. Of a table with several rows a
+    customer (`many`) its customers, each once. `names` are those of
     its columns in the merged table.
     """
     places = table.frame(keys).reset_index(drop=True)
     if next(iter(params.sources.values())).many:
         places = places.drop_duplicates()
     if not params.numbers_rows:
-        places = places.sort_values(list(keys))
+        places = places.sort_values(list(keys), kind="stable")
     frame = table.only(places.index.to_numpy()).frame(names).reset_index(drop=True)
     return frame.rename(columns=names)
 

@@ -10,24 +10,19 @@ part the customers of whole regions of the table.
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from scipy.sparse import coo_array  # type: ignore[import-untyped]
 from scipy.sparse.csgraph import connected_components  # type: ignore[import-untyped]
 
 from churn.features.near_duplicates import Column, Ints, NearCopies, Pairs, find_near_copies
+from churn.tables import repeats
+from churn.tables.repeats import Hashes
 
-_ASKED = 200_000  # rows that are asked, where that is enough, whether rows are equal by chance
-_WITNESSES = 4  # columns in which most rows differ that are else equal
-_FEWEST_TO_JUDGE = 5  # pairs of rows
 _LARGEST_GROUP = 100  # rows; more near copies of each other than that are a chain of chance
-
-Hashes = npt.NDArray[np.uint64]
 
 
 @dataclass(frozen=True)
@@ -80,7 +75,7 @@ def find_twins(
     columns = [Column.of(latest[name]) for name in latest]
     place = _place_rows(places, last)
     hashed = [*columns, Column.of(pd.Series(answers.astype(np.float64)))]
-    equal = _hash_rows(hashed)
+    equal = repeats.hash_rows([column.code for column in hashed])
     same, notes = _find_identical(hashed, equal)
     distinct = np.flatnonzero(~pd.Series(equal).duplicated())
     distinct = distinct[np.argsort(place[distinct], kind="stable")]
@@ -102,47 +97,15 @@ def _place_rows(places: pd.Series[Any] | None, rows: Ints) -> Ints:
     return places.to_numpy(np.int64)[rows]
 
 
-def _hash_rows(columns: list[Column]) -> Hashes:
-    """Return a number for each row, the same for equal rows alone, but for one chance
-    in 2 ** 64 each two rows.
-    """
-    total = np.zeros(len(columns[0].code), dtype=np.uint64)
-    for position, column in enumerate(columns):
-        total += _hash_column(column, position)
-    return total
-
-
-def _hash_column(column: Column, position: int) -> Hashes:
-    numbers = np.arange(len(column.share), dtype=np.uint64) * np.uint64(1_000_003) + np.uint64(
-        position
-    )
-    return np.asarray(pd.util.hash_array(numbers), dtype=np.uint64)[column.code]
-
-
 def _find_identical(columns: list[Column], equal: Hashes) -> tuple[Pairs, list[str]]:
-    """Return pairs that link the rows that are equal, none where chance makes them, and
-    what is to be said of it.
-
-    Pairs of rows that agree on all columns but two agree or differ on these two
-    independently of each other, where chance made them: as many agree on both as agree
-    on the one, times those that agree on the other, by those that differ on both.
-    Copies are more than that. Pairs of columns that explain most of the equal rows
-    decide; of columns that follow from each other none are equal but for one, and they
-    explain nothing.
+    """Return pairs that link the rows that are equal, none where chance makes them
+    (`repeats.are_by_chance`), and what is to be said of it.
     """
     code, size = pd.factorize(equal)[0], len(equal)
     rows = int((np.bincount(code, minlength=1)[code] > 1).sum()) if size else 0
     if rows == 0:
         return np.empty((0, 2), np.int64), []
-    some = np.arange(0, size, max(size // _ASKED, 1))
-    if _count_pairs(equal[some]) < 30:
-        some = np.arange(size)
-    if (
-        _explain_by_chance(
-            [_hash_column(column, place)[some] for place, column in enumerate(columns)]
-        )
-        >= 0.5
-    ):
+    if repeats.are_by_chance([column.code for column in columns]):
         return np.empty((0, 2), np.int64), [
             f"{rows:,} customers are equal to another in all features and the answer. As many are "
             "equal but for one feature as chance would have it, so these are no copies: the table "
@@ -151,27 +114,6 @@ def _find_identical(columns: list[Column], equal: Hashes) -> tuple[Pairs, list[s
     first = pd.Series(np.arange(size)).groupby(code).transform("first").to_numpy()
     others = np.flatnonzero(first != np.arange(size))
     return np.column_stack([first[others], others]), []
-
-
-def _explain_by_chance(hashed: list[Hashes]) -> float:
-    """Return the share of the equal pairs of rows that chance explains."""
-    every: Hashes = np.add.reduce(hashed, axis=0, dtype=np.uint64)
-    pairs = _count_pairs(every)
-    differ = {place: _count_pairs(every - column) - pairs for place, column in enumerate(hashed)}
-    most = sorted(differ, key=lambda place: -differ[place])[:_WITNESSES]
-    explained = []
-    for one, other in itertools.combinations(most, 2):
-        both = (
-            _count_pairs(every - hashed[one] - hashed[other]) - pairs - differ[one] - differ[other]
-        )
-        if both >= _FEWEST_TO_JUDGE:
-            explained.append(differ[one] * differ[other] / both / pairs)
-    return float(np.median(explained)) if explained else 0.0
-
-
-def _count_pairs(keys: Hashes) -> float:
-    counts = np.bincount(pd.factorize(keys)[0]).astype(np.float64)
-    return float((counts * (counts - 1) / 2).sum())
 
 
 def _cut_chains(pairs: Pairs, size: int) -> tuple[Pairs, list[str]]:

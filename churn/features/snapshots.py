@@ -44,7 +44,8 @@ def take_snapshots(
     table `scoring` has each customer once, on the day asked for, else the last that the
     data knows: with a label from an end date the day after the last begin or end in the
     data, with one from inactivity the day after the last row; where a column holds the
-    day, the newest there; else `as_of` of the params file. Where nothing tells the day it
+    day, the newest there; else `as_of` of the params file. Of a customer with several rows
+    that no day tells apart it has the last one. Where nothing tells the day it
     is unknown (NaT).
 
     Raises:
@@ -61,6 +62,8 @@ def take_snapshots(
         gate([f"{one}{suggest(str(column), names)}" for one in missing], "The as-of day is missing")
         return pair_with_days(prepared, params.as_of_dates, column)
     column = column if column in prepared else None
+    if params.repeats_customers:
+        prepared = prepared.drop_duplicates(params.customer_id, keep="last", ignore_index=True)
     if scoring_day:
         day: Any = _read_day(scoring_day)
     else:

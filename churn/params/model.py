@@ -218,6 +218,12 @@ class Params(Facts):
     customer_id: str = Field(
         ROW_NUMBER, description="the column that names a customer; absent: the rows are numbered"
     )
+    group: str | None = Field(
+        None,
+        description="a column of the first table whose rows of one value stay together in every "
+        "split, interval and count: a household, the owner of several contracts. The customer id "
+        "itself: a customer has several rows, and no day tells them apart",
+    )
     as_of: datetime.date | list[datetime.date] | AsOfColumn | None = Field(
         None,
         description="the day of the snapshot, taken at its start; several days, or the column "
@@ -267,6 +273,11 @@ class Params(Facts):
     def numbers_rows(self) -> bool:
         """Whether no column names a customer, so that the number of a row does."""
         return self.customer_id == ROW_NUMBER
+
+    @property
+    def repeats_customers(self) -> bool:
+        """Whether a customer has several rows that no day tells apart."""
+        return self.group == self.customer_id and self.as_of_column is None
 
     def keys_of(self, columns: Collection[str]) -> list[str]:
         """Return which of a table's columns name one of its rows: the customer, and the
@@ -346,6 +357,19 @@ class Params(Facts):
             raise ValueError(
                 f"label.table: sources.{label.table} needs `many: true` and `time`, the column "
                 "with the date of each row"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _group_is_no_answer(self) -> Params:
+        if self.group is not None and self.group in {*self.label.columns, self.as_of_column}:
+            raise ValueError(
+                f"`group` names the column {self.group!r}, which is the label or the as-of day"
+            )
+        if self.repeats_customers and isinstance(self.label, InactivityLabel):
+            raise ValueError(
+                "`group` names the customer id, but with a label from inactivity a customer has "
+                "one row for each as-of day: leave `group` out"
             )
         return self
 

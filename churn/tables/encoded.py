@@ -117,6 +117,10 @@ class Table:
         """Count the rows."""
         return len(self.rows)
 
+    def without(self, column: str) -> Table:
+        """Return the table without a column."""
+        return Table({n: values for n, values in self.columns.items() if n != column}, self.rows)
+
     def only(self, kept: Bools | Ints) -> Table:
         """Return the table with a part of its rows: the marked ones, or those at these
         positions, in this order.
