@@ -113,8 +113,12 @@ def _describe_data(trained: Mapping[str, Any]) -> str:
         if days
         else ""
     )
+    told = f"Trained on {trained['rows']:,} rows{when}; {trained['churn_rate']:.1%} of them churned."
+    if "groups" not in trained:
+        return told
     return (
-        f"Trained on {trained['rows']:,} rows{when}; {trained['churn_rate']:.1%} of them churned."
+        f"{told} They are {trained['groups']:,} independent groups: rows of one customer, or that "
+        "repeat each other, stay together in every split and count once in every interval and gate."
     )
 
 

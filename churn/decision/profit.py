@@ -204,25 +204,41 @@ def _expect_between(bounds: Floats, money: Money) -> tuple[Floats, Floats]:
 
 
 def profit_interval(
-    churned: Labels, contacted: Flags, values: Floats, money: Money, *, samples: int, seed: int
+    churned: Labels,
+    contacted: Flags,
+    values: Floats,
+    money: Money,
+    *,
+    groups: npt.NDArray[Any],
+    samples: int,
+    seed: int,
 ) -> dict[str, float]:
     """Return the profit per customer of contacting some customers, with its 95 %
-    interval (bootstrap percentiles).
+    interval (bootstrap percentiles; rows of one group are drawn together).
     """
     gains = actual_gain(churned, values, money) * contacted
-    random = np.random.default_rng(seed)
-    means = [
-        float(np.mean(gains[random.integers(len(gains), size=len(gains))])) for _ in range(samples)
-    ]
+    code = pd.factorize(groups)[0]
+    totals, sizes = np.bincount(code, weights=gains), np.bincount(code)
+    random, means = np.random.default_rng(seed), []
+    for _ in range(samples):
+        drawn = random.integers(len(totals), size=len(totals))
+        means.append(float(totals[drawn].sum() / sizes[drawn].sum()))
     low, high = np.quantile(means, [0.025, 0.975])
     return {"profit": float(np.mean(gains)), "low": float(low), "high": float(high)}
 
 
 def compare_policies(
-    churned: Labels, probability: Floats, values: Floats, money: Money, *, samples: int, seed: int
+    churned: Labels,
+    probability: Floats,
+    values: Floats,
+    money: Money,
+    *,
+    groups: npt.NDArray[Any],
+    samples: int,
+    seed: int,
 ) -> pd.DataFrame:
     """Compare whom one could contact: nobody, all, and whom the model's probabilities
-    make worth it.
+    make worth it. `groups` are the numbers of the rows that belong together.
 
     Returns:
         A row for each policy: share contacted, share of the churners reached, expected
@@ -235,12 +251,13 @@ def compare_policies(
         "contact all": np.ones(len(churned), dtype=bool),
         "contact whom the model says": expected > 0,
     }
+    how: dict[str, Any] = {"groups": groups, "samples": samples, "seed": seed}
     rows = {
         name: {
             "contacted": chosen.mean(),
             "churners reached": churned[chosen].sum() / max(int(churned.sum()), 1),
             "expected profit": float(np.mean(expected * chosen)),
-            **profit_interval(churned, chosen, values, money, samples=samples, seed=seed),
+            **profit_interval(churned, chosen, values, money, **how),
         }
         for name, chosen in policies.items()
     }

@@ -23,6 +23,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from churn.decision import profit, segments
 from churn.modelling import calibration, evaluation
 from churn.params import Promotion
+from churn.tables import repeats
 
 Floats = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]
@@ -126,12 +127,14 @@ def compare(
         efforts: of champion and challenger.
         seed: of the bootstrap.
     """
+    # Rows that belong together count once.
+    number, ended, stayed = repeats.count_groups(customers.churned, customers.groups)
     few = [
         f"{count:,} {what}, where it takes {least:,}"
         for count, what, least in (
-            (len(customers.churned), "customers untouched by both", rules.fewest_customers),
-            (int(customers.churned.sum()), "churners among them", rules.fewest_churners),
-            (int((1 - customers.churned).sum()), "stayers among them", rules.fewest_churners),
+            (number, "customers untouched by both", rules.fewest_customers),
+            (ended, "churners among them", rules.fewest_churners),
+            (stayed, "stayers among them", rules.fewest_churners),
         )
         if count < least
     ]
@@ -142,7 +145,7 @@ def compare(
         [one.as_row() for one in checks], index=[one.name for one in checks], columns=COLUMNS
     )
     decision = Decision(all(one.passed for one in checks), "", evidence)
-    return replace(decision, sentence=_say(decision, rules, len(customers.churned)))
+    return replace(decision, sentence=_say(decision, rules, number))
 
 
 @dataclass(frozen=True)
@@ -304,12 +307,12 @@ def _check_segments(
     """
     found = []
     for name in customers.cuts:
-        for value, rows in customers.cuts[name].value_counts().sort_index().items():
+        for value in customers.cuts[name].value_counts().sort_index().index:
             inside = (customers.cuts[name] == value).to_numpy()
-            ended = int(customers.churned[inside].sum())
-            if min(ended, rows - ended) >= segments.FEWEST_OF_CLASS:
+            churned, groups = customers.churned[inside], customers.groups[inside]
+            if not segments.has_few(churned, groups):
                 scores = segments.compare_aucs(
-                    customers.churned[inside], champion[inside], challenger[inside]
+                    churned, champion[inside], challenger[inside], groups
                 )
                 found.append((scores[1] - scores[0], f"AUC, {name} = {value}", *scores))
     if not found:

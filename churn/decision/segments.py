@@ -9,11 +9,16 @@ all), and a size that matters. Segments also differ honestly, which is no warnin
 - a segment of fewer churners is contacted less. The shares contacted and reached are
   compared with those of the other customers where the churn rates are about the same
   (by the four-fifths rule), or say the opposite.
+
+Rows of one group (copies, one customer in several rows) say less than as many customers.
+They widen each interval by what they have in common: Kish, Survey Sampling (1965);
+Obuchowski, Nonparametric Analysis of Clustered ROC Curve Data (1997).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -23,15 +28,17 @@ from scipy.stats import norm, rankdata  # type: ignore[import-untyped]
 from sklearn.metrics import roc_auc_score
 
 from churn.params import suggest
+from churn.tables import repeats
 
 Floats = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
+Groups = npt.NDArray[np.intp]
 
 MOST_VALUES = 10  # of a category that is cut into segments by itself
 MOST_COLUMNS = 20
-FEWEST = 50  # customers in a segment; smaller ones are put together
-FEWEST_OF_CLASS = 15  # churners, and stayers, for an AUC
+FEWEST = 50  # customers (groups) in a segment; smaller ones are put together
+FEWEST_OF_CLASS = 15  # churners (groups), and stayers, for an AUC
 # From which difference on a warning is worth reading.
 _MATTERS = {"auc": 0.05, "calibration": 0.15, "rate": 0.10}
 _FOUR_FIFTHS = 0.8
@@ -78,8 +85,37 @@ def _cut(column: pd.Series[Any]) -> pd.Series[Any]:
     )
 
 
+@dataclass(frozen=True)
+class _Rows:
+    """Customers as a model sees them: answers, probabilities, who is contacted, and the
+    groups that belong together, numbered from 0.
+    """
+
+    churned: Labels
+    probability: Floats
+    chosen: Flags
+    groups: Groups
+
+    def take(self, inside: Flags) -> _Rows:
+        return _Rows(
+            self.churned[inside],
+            self.probability[inside],
+            self.chosen[inside],
+            pd.factorize(self.groups[inside])[0],
+        )
+
+    @property
+    def are_alone(self) -> bool:
+        """Whether each row is a group of its own."""
+        return len(self.groups) == self.groups.max(initial=-1) + 1
+
+
 def measure(
-    cuts: pd.DataFrame, churned: Labels, probability: Floats, threshold: Floats | float
+    cuts: pd.DataFrame,
+    churned: Labels,
+    probability: Floats,
+    threshold: Floats | float,
+    groups: Groups,
 ) -> pd.DataFrame:
     """Measure a model on each segment of at least `FEWEST` customers; those of two
     columns that are the same, once.
@@ -89,6 +125,7 @@ def measure(
         churned: 0 or 1.
         probability: the model's.
         threshold: of each customer, or one for all: who lies above it is contacted.
+        groups: the numbers of the rows that belong together.
 
     Returns:
         Index column and segment, first `all customers`. Columns: rows, churn_rate, auc,
@@ -99,41 +136,66 @@ def measure(
         where there are too few customers.
     """
     limits = np.broadcast_to(np.asarray(threshold, dtype=np.float64), probability.shape)
+    every = _Rows(churned, probability, probability > limits, pd.factorize(groups)[0])
     everyone = np.ones(len(churned), dtype=bool)
-    rows = {("all customers", ""): _measure(everyone, churned, probability, limits)}
+    rows = {("all customers", ""): _measure(everyone, every)}
     seen = {everyone.tobytes()}
     for name in cuts:
-        for value, rows_in in cuts[name].value_counts().sort_index().items():
+        for value in cuts[name].value_counts().sort_index().index:
             inside = (cuts[name] == value).to_numpy(dtype=bool)
-            if rows_in >= FEWEST and inside.tobytes() not in seen:
+            if len(np.unique(every.groups[inside])) >= FEWEST and inside.tobytes() not in seen:
                 seen.add(inside.tobytes())
-                rows[(str(name), str(value))] = _measure(inside, churned, probability, limits)
+                rows[(str(name), str(value))] = _measure(inside, every)
     table = pd.DataFrame.from_dict(rows, orient="index")
     table.index = pd.MultiIndex.from_tuples(table.index, names=["column", "segment"])
     return table
 
 
-def _measure(
-    inside: Flags, churned: Labels, probability: Floats, limits: Floats
-) -> dict[str, float]:
-    y, p, chosen = churned[inside], probability[inside], probability[inside] > limits[inside]
+def _measure(inside: Flags, every: _Rows) -> dict[str, float]:
+    own = every.take(inside)
+    y, p = own.churned, own.probability
     found: dict[str, float] = {"rows": len(y)}
-    found |= _rate("churn_rate", int(y.sum()), len(y))
-    found |= _auc(y, p)
-    spread = float(np.sqrt(np.sum(p * (1 - p)))) or np.nan
+    found |= _rate("churn_rate", own, y)
+    found |= _auc(own)
     observed, predicted = float(y.sum()), float(p.sum()) or np.nan
+    spread = _spread_of_churners(own)
     found |= _interval("calibration", observed / predicted, spread / predicted)
     found["z_calibration"] = (observed - predicted) / spread
-    found |= _rate("selection", int(chosen.sum()), len(y))
-    found |= _rate("reached", int(chosen[y == 1].sum()), int(y.sum()))
-    return found | _compare(inside, churned, probability > limits)
+    found |= _rate("selection", own, own.chosen)
+    ended = own.take(y == 1)
+    found |= _rate("reached", ended, ended.chosen)
+    return found | _compare(inside, every)
 
 
-def _rate(name: str, count: int, of: int) -> dict[str, float]:
-    """Return a share with Wilson's interval."""
-    if not of:
+def _spread_of_churners(rows: _Rows) -> float:
+    """Return the standard error of the number of churners, if the probabilities are right."""
+    if rows.are_alone:
+        return float(np.sqrt(np.sum(rows.probability * (1 - rows.probability)))) or np.nan
+    off = np.bincount(rows.groups, weights=rows.churned - rows.probability)
+    return float(np.sqrt(np.sum(off**2))) or np.nan
+
+
+def effective_size(values: npt.NDArray[Any], groups: Groups) -> float:
+    """Return as how many independent rows these say what their mean is: the number of
+    rows by Kish's design effect, at most all; of equal values, the number of groups.
+    `groups` are numbered from 0.
+    """
+    size = len(values)
+    if size == groups.max(initial=-1) + 1:
+        return size
+    off = values - values.mean()
+    of_groups = np.bincount(groups, weights=off)
+    within, between = float(off @ off), float(of_groups @ of_groups)
+    if not within:
+        return int(groups.max()) + 1
+    return min(size * within / between, size) if between else size
+
+
+def _rate(name: str, rows: _Rows, flags: npt.NDArray[Any]) -> dict[str, float]:
+    """Return the share of the rows that are flagged, with Wilson's interval."""
+    if not len(flags):
         return dict.fromkeys((name, f"{name}_low", f"{name}_high"), np.nan)
-    z, share = 1.96, count / of
+    z, share, of = 1.96, int(flags.sum()) / len(flags), effective_size(flags, rows.groups)
     middle, half = (
         share + z**2 / (2 * of),
         z * np.sqrt(share * (1 - share) / of + z**2 / (4 * of**2)),
@@ -146,15 +208,15 @@ def _interval(name: str, value: float, error: float) -> dict[str, float]:
     return {name: value, f"{name}_low": value - 1.96 * error, f"{name}_high": value + 1.96 * error}
 
 
-def _auc(churned: Labels, probability: Floats) -> dict[str, float]:
+def _auc(rows: _Rows) -> dict[str, float]:
     """Return the AUC with its interval, and what the probabilities promise: the AUC if
     they were the truth.
     """
-    few = min(int(churned.sum()), len(churned) - int(churned.sum())) < FEWEST_OF_CLASS
-    if few or probability.min() == probability.max():
+    churned, probability = rows.churned, rows.probability
+    if has_few(churned, rows.groups) or probability.min() == probability.max():
         return dict.fromkeys(("auc", "auc_low", "auc_high", "auc_promised", "z_auc"), np.nan)
-    above, below = _place(churned, probability)
-    value, error = float(above.mean()), _error(above, below)
+    places = _place(churned, probability)
+    value, error = float(places[0].mean()), _error(*places, churned, rows.groups)
     both, weights = (
         np.concatenate([probability] * 2),
         np.concatenate([probability, 1 - probability]),
@@ -168,12 +230,20 @@ def _auc(churned: Labels, probability: Floats) -> dict[str, float]:
     }
 
 
-def compare_aucs(churned: Labels, one: Floats, other: Floats) -> tuple[float, float, float]:
+def has_few(churned: Labels, groups: npt.NDArray[Any]) -> bool:
+    """Whether there are too few independent churners, or stayers, for an AUC."""
+    return min(repeats.count_groups(churned, groups)[1:]) < FEWEST_OF_CLASS
+
+
+def compare_aucs(
+    churned: Labels, one: Floats, other: Floats, groups: npt.NDArray[Any]
+) -> tuple[float, float, float]:
     """Return the AUC of two models for the same customers, and the standard error of
-    the difference.
+    the difference. `groups` are the numbers of the rows that belong together.
     """
     first, second = _place(churned, one), _place(churned, other)
-    error = _error(second[0] - first[0], second[1] - first[1])
+    differences = second[0] - first[0], second[1] - first[1]
+    error = _error(*differences, churned, pd.factorize(groups)[0])
     return float(first[0].mean()), float(second[0].mean()), error
 
 
@@ -192,12 +262,23 @@ def _place(churned: Labels, probability: Floats) -> tuple[Floats, Floats]:
     return above, below
 
 
-def _error(above: Floats, below: Floats) -> float:
-    return float(np.sqrt(above.var(ddof=1) / len(above) + below.var(ddof=1) / len(below)))
+def _error(above: Floats, below: Floats, churned: Labels, groups: Groups) -> float:
+    """Return the standard error of the mean of either; `above` is of the churners, `below`
+    of the stayers, `groups` of all, numbered from 0.
+    """
+    number = int(groups.max()) + 1
+    if number == len(groups):
+        return float(np.sqrt(above.var(ddof=1) / len(above) + below.var(ddof=1) / len(below)))
+    off = np.empty(len(churned))
+    off[churned == 1] = (above - above.mean()) / len(above)
+    off[churned == 0] = (below - below.mean()) / len(below)
+    of_groups = np.bincount(groups, weights=off)
+    return float(np.sqrt(number / (number - 1) * np.sum(of_groups**2)))
 
 
-def _compare(inside: Flags, churned: Labels, chosen: Flags) -> dict[str, float]:
+def _compare(inside: Flags, every: _Rows) -> dict[str, float]:
     """Return the rates of the other customers, and how far those of a segment are off."""
+    churned, chosen = every.churned, every.chosen
     rest: dict[str, float] = {
         "churn_rate_rest": float(churned[~inside].mean()) if not inside.all() else np.nan
     }
@@ -210,7 +291,11 @@ def _compare(inside: Flags, churned: Labels, chosen: Flags) -> dict[str, float]:
             rest |= {f"{name}_rest": np.nan, f"z_{name}": np.nan}
             continue
         both = chosen[among].mean()
-        error = float(np.sqrt(both * (1 - both) * (1 / len(own) + 1 / len(others)))) or np.nan
+        sizes = [
+            effective_size(flags, pd.factorize(every.groups[part & among])[0])
+            for flags, part in ((own, inside), (others, ~inside))
+        ]
+        error = float(np.sqrt(both * (1 - both) * (1 / sizes[0] + 1 / sizes[1]))) or np.nan
         rest |= {
             f"{name}_rest": float(others.mean()),
             f"z_{name}": float(own.mean() - others.mean()) / error,

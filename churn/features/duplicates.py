@@ -10,6 +10,7 @@ part the customers of whole regions of the table.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,6 +55,7 @@ def find_twins(
     customers: pd.Series[Any],
     places: pd.Series[Any] | None = None,
     *,
+    by_day: bool = True,
     looked_at: int = 100_000,
     seed: int = 0,
 ) -> Twins:
@@ -63,13 +65,16 @@ def find_twins(
         features: a row each; numbers (float64) and texts.
         churned: the answers, 0 and 1.
         customers: who each row is about; the rows of one customer belong together, and
-            the last speaks for all.
+            one speaks for all. A row of which that is not known stands alone.
         places: where each row stands in the table as it came; absent: as in order.
+        by_day: the rows of a customer are those of several days, in order: the last speaks
+            for all. Else the one with the smallest hash does, so that a customer who is
+            there twice says the same twice, in whatever order.
         looked_at: with more customers, near copies are looked for on a tenth of so many.
         seed: of what is random.
     """
-    owner = pd.factorize(customers)[0]
-    last = np.flatnonzero(~pd.Series(owner).duplicated(keep="last"))
+    owner = _number_owners(customers)
+    last = _find_spokesmen(owner, features, by_day=by_day)
     answers = churned.to_numpy(np.int64)[last]
     latest = features.iloc[last] if len(last) < len(owner) else features
     columns = [Column.of(latest[name]) for name in latest]
@@ -84,10 +89,28 @@ def find_twins(
     near = find_near_copies(taken, answers[distinct], risen, looked_at=looked_at, seed=seed)
     similar, cut = _cut_chains(distinct[near.pairs], len(last))
     found = {"identical but for the id": last[same], "near copies": last[similar]}
-    pairs = np.concatenate([_link_days(owner, last), *found.values()])
+    pairs = np.concatenate([_link_owners(owner, last), *found.values()])
     group = pd.factorize(_connect(pairs, len(features)))[0].astype(np.int64)
     notes += [*cut, *_describe_search(near, len(distinct))]
-    return Twins(group, _count(owner, last, found), found, notes)
+    own = "of one customer on several days" if by_day else "of one customer or group"
+    return Twins(group, _count(owner, own, found), found, notes)
+
+
+def _number_owners(customers: pd.Series[Any]) -> Ints:
+    """Number the customers; each row of an unknown one has a number of its own."""
+    owner = pd.factorize(customers)[0].astype(np.int64)
+    unknown = owner < 0
+    owner[unknown] = owner.max(initial=-1) + 1 + np.arange(unknown.sum())
+    return owner
+
+
+def _find_spokesmen(owner: Ints, features: pd.DataFrame, *, by_day: bool) -> Ints:
+    """Return the row of each owner that speaks for all, in the order of the rows."""
+    if by_day:
+        return np.flatnonzero(~pd.Series(owner).duplicated(keep="last"))
+    content = repeats.hash_rows([Column.of(features[name]).code for name in features])
+    order = np.lexsort([content, owner])
+    return np.sort(order[~pd.Series(owner[order]).duplicated().to_numpy()])
 
 
 def _place_rows(places: pd.Series[Any] | None, rows: Ints) -> Ints:
@@ -130,8 +153,8 @@ def _cut_chains(pairs: Pairs, size: int) -> tuple[Pairs, list[str]]:
     ]
 
 
-def _link_days(owner: Ints, last: Ints) -> Pairs:
-    """Return pairs that link each row to the last one of the same customer."""
+def _link_owners(owner: Ints, last: Ints) -> Pairs:
+    """Return pairs that link each row to the one that speaks for its owner."""
     of_owner = np.empty(len(last), dtype=np.int64)
     of_owner[owner[last]] = last
     rows = np.flatnonzero(of_owner[owner] != np.arange(len(owner)))
@@ -146,9 +169,9 @@ def _connect(pairs: Pairs, size: int) -> Ints:
     return np.asarray(connected_components(graph, directed=False)[1], dtype=np.int64)
 
 
-def _count(owner: Ints, last: Ints, found: dict[str, Pairs]) -> pd.DataFrame:
-    days = np.bincount(owner, minlength=1)[owner] > 1
-    lines = {"of one customer on several days": [int(days.sum()), len(np.unique(owner[days]))]}
+def _count(owner: Ints, own: str, found: dict[str, Pairs]) -> pd.DataFrame:
+    several = np.bincount(owner, minlength=1)[owner] > 1
+    lines = {own: [int(several.sum()), len(np.unique(owner[several]))]}
     for kind, pairs in found.items():
         rows = np.unique(pairs)
         lines[kind] = [len(rows), len(np.unique(_connect(pairs, len(owner))[rows]))]
@@ -159,13 +182,15 @@ def _count(owner: Ints, last: Ints, found: dict[str, Pairs]) -> pd.DataFrame:
 
 def _describe_search(near: NearCopies, size: int) -> list[str]:
     notes = []
-    if near.lags:
-        apart = ", ".join(f"{lag:,}" for lag in near.lags[:3]) + (
-            ", …" if len(near.lags) > 3 else ""
-        )
+    if near.stretches:
         notes.append(
-            f"Rows that lie {apart} rows apart repeat each other: a part of the table was written "
-            "twice."
+            f"Rows that lie {_list_lags(near.stretches)} rows apart repeat each other: a part of "
+            "the table was written twice."
+        )
+    if scattered := [lag for lag in near.lags if lag not in near.stretches]:
+        notes.append(
+            f"Near copies often lie {_list_lags(scattered)} rows apart, scattered over the table: "
+            "ask how it was put together."
         )
     if near.looked_at < size and near.looked_at:
         share = near.stand_out / near.looked_at
@@ -175,6 +200,10 @@ def _describe_search(near: NearCopies, size: int) -> list[str]:
             "distance in the table are kept together."
         )
     return notes
+
+
+def _list_lags(lags: Sequence[int]) -> str:
+    return ", ".join(f"{lag:,}" for lag in lags[:3]) + (", …" if len(lags) > 3 else "")
 
 
 def show_examples(

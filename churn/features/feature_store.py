@@ -122,7 +122,8 @@ def write_features(
         customers: a row for each customer and day, in order, with the id and every feature.
         features: what they are.
         customer_id: the column that names a customer.
-        as_of: the day of each row; 2000-01-01 stands for one that is not known.
+        as_of: the day of each row; 2000-01-01 stands for one that is not known. Several
+            rows of one customer and day are told apart by a second each, in their order.
         online: fill the online store, too.
 
     Returns:
@@ -133,7 +134,7 @@ def write_features(
             answers otherwise than was written.
     """
     gate(find_unfit_names([customer_id]), "The feature store cannot hold this name of the id")
-    moments = as_of.fillna(pd.Timestamp("2000-01-01"))
+    moments = _tell_apart(as_of.fillna(pd.Timestamp("2000-01-01")), customers[customer_id])
     write_repository(folder, customers, features, customer_id, moments)
     store = open_store(folder)
     rows = {TIMESTAMP: as_utc(moments), "training_row": range(len(customers))}
@@ -146,6 +147,14 @@ def write_features(
         _check_online(store, customer_id, customers[customer_id].iloc[-1], answers.iloc[-1])
     close_store(store)
     return answers
+
+
+def _tell_apart(days: pd.Series[Any], customers: pd.Series[Any]) -> pd.Series[Any]:
+    """Return the moment of each row: the start of its day, a second later for each row that
+    the customer has of that day before.
+    """
+    before = days.groupby([customers, days]).cumcount()
+    return days + pd.to_timedelta(before, unit="s") if before.any() else days
 
 
 def _check_answers(answers: pd.DataFrame, written: pd.DataFrame) -> None:

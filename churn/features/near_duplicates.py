@@ -53,6 +53,7 @@ _MORE_OFTEN_MUTUAL = 3
 _MOST_LAGS = 50
 _FEWEST_AT_LAG = 10  # pairs
 _MOST_COMPARED = 200_000  # pairs at other lags
+_STRETCH_SHARE = 0.8  # of the rows of a part that was written twice
 _STRETCH = 51  # pairs around one, which tell how likely it is a copy
 # A pair that has less in common than half of all by chance is no copy, whatever lies
 # around it.
@@ -127,13 +128,15 @@ class NearCopies:
     """Pairs of rows that are near copies of each other, and how they were found.
 
     `looked_at` is the number of rows whose copies were looked for, `stand_out` how many
-    of them have one that stands out, `lags` how many rows apart many copies lie. Where
-    not all rows were looked at, the others have only copies at such lags in `pairs`.
+    of them have one that stands out, `lags` how many rows apart many copies lie, and
+    `stretches` those of them at which row after row repeats another: a part of the table
+    was written twice. Where not all rows were looked at, the others have only copies at such lags in `pairs`.
     """
 
     pairs: Pairs
     looked_at: int
     lags: tuple[int, ...] = ()
+    stretches: tuple[int, ...] = ()
     stand_out: int = 0
 
 
@@ -176,7 +179,15 @@ def find_near_copies(
     families = _find_families(near, information, rows, is_asked)
     pairs = np.unique(np.sort(np.concatenate([_NO_PAIRS, *found, families]), axis=1), axis=0)
     stand_out = np.isin(rows[is_asked], families)
-    return NearCopies(pairs, int(is_asked.sum()), tuple(lags), int(stand_out.sum()))
+    return NearCopies(
+        pairs,
+        int(is_asked.sum()),
+        lags=tuple(lags),
+        stretches=tuple(
+            lag for lag, own in zip(lags, found, strict=True) if _is_stretch(places, lag, own)
+        ),
+        stand_out=int(stand_out.sum()),
+    )
 
 
 def _project(columns: list[Column], random: np.random.Generator, dimensions: int) -> Floats:
@@ -339,6 +350,16 @@ def _verify_lag(
         is_copy = pd.Series(reached * (1 - around) <= _FALSE_SHARE * around)
     found: Pairs = pairs[is_copy.to_numpy()]
     return found
+
+
+def _is_stretch(places: Ints, lag: int, copies: Pairs) -> bool:
+    """Whether the copies at a lag lie side by side: most rows between the first and the
+    last of them that have a row at this distance, whatever its answer, are copies.
+    """
+    if len(copies) < _FEWEST_AT_LAG:
+        return False
+    between = places[copies[:, 0].min() : copies[:, 0].max() + 1]
+    return len(copies) >= _STRETCH_SHARE * int(np.isin(between + lag, places).sum())
 
 
 def _pairs_at(places: Ints, churned: Ints, lag: int) -> Pairs:

@@ -19,7 +19,8 @@ from churn.modelling.candidates import Contest
 from churn.modelling.metrics import METRICS, measure, roc_auc
 from churn.modelling.processes import run_all
 from churn.modelling.search import pick_rows, predict_tuned
-from churn.modelling.splitting import Examples, Split
+from churn.modelling.splitting import Examples, Split, find_groups
+from churn.tables import repeats
 
 Floats = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]
@@ -37,31 +38,35 @@ def find_problems(
     *,
     min_customers: int,
     min_customers_a_class: int,
+    repeats_customers: bool = False,
 ) -> list[str]:
     """Say why no model can be trained: absent features, too few customers, rows that
-    repeat or lack answers.
+    repeat (unless `repeats_customers`) or lack answers. Rows of one group count once.
     """
     problems = [
         f"feature {name!r} is not in the training set" for name in names if name not in training
     ]
-    counts = training["churned"].value_counts().reindex([0, 1], fill_value=0)
-    if len(training) < min_customers:
+    is_known = training["churned"].isin([0, 1])
+    known, groups = training.loc[is_known, "churned"], find_groups(training)
+    number = len(np.unique(groups))
+    _, ended, stayed = repeats.count_groups(known.to_numpy(), groups[is_known])
+    if number < min_customers:
         problems.append(
-            f"{len(training):,} customers: expected at least {min_customers:,} (min_customers)"
+            f"{number:,} customers: expected at least {min_customers:,} (min_customers)"
         )
-    for value, what in ((0, "stayed"), (1, "churned")):
-        if counts[value] < min_customers_a_class:
-            few = f"{counts[value]:,} of {len(training):,} customers {what} (churned = {value})"
+    for value, what, count in ((0, "stayed", stayed), (1, "churned", ended)):
+        if count < min_customers_a_class:
+            few = f"{count:,} of {number:,} customers {what} (churned = {value})"
             problems.append(
                 f"{few}: expected at least {min_customers_a_class:,} (min_customers_a_class)"
             )
     keys = [name for name in (customer_id, "as_of") if name in training]
-    if repeated := int(training.duplicated(keys).sum()):
+    if (repeated := int(training.duplicated(keys).sum())) and not repeats_customers:
         problems.append(
             f"{repeated:,} rows repeat a {' and '.join(keys)}: "
             "expected one row per customer and day"
         )
-    if unknown := len(training) - int(counts.sum()):
+    if unknown := int((~is_known).sum()):
         problems.append(f"{unknown:,} rows have another value than 0 and 1 in churned")
     return problems
 

@@ -212,8 +212,11 @@ def gather_facts(
 def _describe_training(params: Params, train: Examples) -> dict[str, Any]:
     days = train.days
     seen = params.as_of_dates if days is None else days.dropna().drop_duplicates().sort_values()
+    groups = len(np.unique(train.groups))
     return {
         "rows": len(train),
+        # Told only where rows belong together, as those of one customer or copies do.
+        **({"groups": groups} if groups < len(train) else {}),
         "churn_rate": float(np.mean(train.churned)),
         "as_of": [f"{day:%Y-%m-%d}" for day in seen],
         "label": params.label.model_dump(mode="json"),

@@ -15,6 +15,8 @@ import numpy.typing as npt
 import pandas as pd
 from sklearn.model_selection import RepeatedStratifiedKFold, StratifiedKFold
 
+from churn.tables import repeats
+
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Split = tuple[Ints, Ints]
@@ -172,6 +174,7 @@ def hold_out(churned: Ints, places: Floats, *, share: float) -> Split:
 def hold_out_last(
     days: pd.Series,
     churned: Ints,
+    groups: Ints,
     *,
     share: float,
     horizon: datetime.timedelta | None,
@@ -184,7 +187,7 @@ def hold_out_last(
 
     Returns:
         The positions of training and test rows, or None if a part would have fewer than
-        `fewest` of a class; and what to tell about it.
+        `fewest` groups of a class; and what to tell about it.
     """
     rows = days.value_counts().sort_index()
     later = rows[::-1].cumsum()[::-1] / len(days)
@@ -194,7 +197,7 @@ def hold_out_last(
     reach = np.less if horizon else np.less_equal
     is_test, is_train = (days >= first).to_numpy(), reach(days + gap, first)
     parts = np.flatnonzero(is_train), np.flatnonzero(is_test)
-    counts = [np.bincount(churned[part], minlength=2).min() for part in parts]
+    counts = [min(repeats.count_groups(churned[part], groups[part])[1:]) for part in parts]
     if min(counts) < fewest:
         few = "customers of each class on"
         if counts[0] < fewest:
@@ -211,6 +214,7 @@ def hold_out_last(
 def draw_test_set(
     days: pd.Series | None,
     churned: Ints,
+    groups: Ints,
     places: Floats,
     *,
     share: float,
@@ -226,7 +230,7 @@ def draw_test_set(
     said = f"Test set: customers whose hashed id lies in the lowest {share:.0%}."
     if days is not None and days.nunique() > 1:
         horizon = None if horizon_days is None else datetime.timedelta(days=horizon_days)
-        split, by_time = hold_out_last(days, churned, share=share, horizon=horizon, fewest=fewest)
+        split, by_time = hold_out_last(days, churned, groups, share=share, horizon=horizon, fewest=fewest)
         if split is not None:
             first = days.iloc[split[1]].min()
             return split, Drawn(TIME, SALT, share, f"{first:%Y-%m-%d}"), by_time

@@ -115,7 +115,7 @@ class Scorer:
             "model": self.name,
             "kind": self.facts["model"],
             "data set": self.facts["data_set"],
-            "trained on": f"{trained['rows']:,} customers",
+            "trained on": f"{trained.get('groups', trained['rows']):,} customers",
             "as of": ", ".join(trained["as_of"][-3:]),
             "features": len(self.features),
         }
