@@ -20,6 +20,7 @@ _BY_CHANCE = 0.5  # share of the equal pairs that chance has to explain
 
 Hashes = npt.NDArray[np.uint64]
 Codes = npt.NDArray[Any]
+Bools = npt.NDArray[np.bool_]
 
 
 def hash_rows(columns: Sequence[Codes]) -> Hashes:
@@ -32,6 +33,11 @@ def hash_rows(columns: Sequence[Codes]) -> Hashes:
     return total
 
 
+def find_copies(columns: Sequence[Codes]) -> Bools:
+    """Say of each row whether it is equal to an earlier one in all columns."""
+    return pd.Series(hash_rows(columns)).duplicated().to_numpy(dtype=bool)
+
+
 def are_by_chance(columns: Sequence[Codes]) -> bool:
     """Whether chance makes most of the rows that are equal in all columns, given as codes.
 
@@ -40,12 +46,18 @@ def are_by_chance(columns: Sequence[Codes]) -> bool:
     on the one, times those that agree on the other, by those that differ on both.
     Copies are more than that. Pairs of columns that explain most of the equal rows
     decide; of columns that follow from each other none are equal but for one, and they
-    explain nothing.
+    explain nothing. Where independent columns would make as many equal rows already, no
+    more is asked: columns that depend on each other make more.
     """
     equal = hash_rows(columns)
     some = np.arange(0, len(equal), max(len(equal) // _ASKED, 1))
     if _count_pairs(equal[some]) < _FEWEST_EQUAL:
         some = np.arange(len(equal))
+    alike = [_count_pairs(column[some]) for column in columns]
+    possible = len(some) * (len(some) - 1) / 2
+    independent = possible * np.prod([pairs / possible for pairs in alike])
+    if independent >= _BY_CHANCE * _count_pairs(equal[some]):
+        return True
     hashed = [_hash_column(column, place)[some] for place, column in enumerate(columns)]
     return _explain_by_chance(hashed) >= _BY_CHANCE
 
@@ -72,7 +84,7 @@ def _explain_by_chance(hashed: list[Hashes]) -> float:
     return float(np.median(explained)) if explained else 0.0
 
 
-def _count_pairs(keys: Hashes) -> float:
+def _count_pairs(keys: Codes) -> float:
     counts = np.bincount(pd.factorize(keys)[0]).astype(np.float64)
     return float((counts * (counts - 1) / 2).sum())
 

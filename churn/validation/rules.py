@@ -127,7 +127,7 @@ def compare_columns(
 
 def find_label_problems(facts: Facts, params: Params) -> list[str]:
     """Return a line for each column of the label that no table has, and for an as-of
-    column that is not in the first.
+    column or a group that is not in the first.
 
     The as-of column has to be a date, and so has the time of a label from inactivity.
     """
@@ -136,8 +136,12 @@ def find_label_problems(facts: Facts, params: Params) -> list[str]:
     problems = [
         f"label: no table has the column {name!r}{suggest(name, known)}" for name in lacking
     ]
+    first = next(iter(facts))
+    if params.group is not None and params.group not in facts[first]:
+        near = suggest(params.group, list(facts[first]))
+        problems.append(f"group: {first} has no column {params.group!r}{near}")
     if isinstance(params.as_of, AsOfColumn):
-        problems += _expect_date("as_of", next(iter(facts)), params.as_of.column, facts)
+        problems += _expect_date("as_of", first, params.as_of.column, facts)
     if isinstance(label := params.label, InactivityLabel):
         time = str(params.sources[label.table].time)
         problems += _expect_date(f"sources.{label.table}.time", label.table, time, facts)

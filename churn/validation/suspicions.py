@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from churn.leakage import strength
+from churn.tables import repeats
 from churn.tables.encoded import Series, Table, Values
 
 MOST_DATES = 12  # date columns whose order is compared
@@ -207,7 +208,8 @@ def find_telling_order(
         clues["the first characters of the id"] = _extract(texts, r"^(?:[^\d]+|\d{1,2})")
         owners = texts.to_numpy()
     folds = strength.fold_groups(owners)  # a customer in one of them
-    error = standard_errors * _error_of_auc(int(answer.sum()), int((~answer).sum()))
+    _, *of_kind = repeats.count_groups(answer.to_numpy(), owners)  # customers, not their rows
+    error = standard_errors * _error_of_auc(*of_kind)
     lines = []
     for what, clue in clues.items():
         if clue.nunique() > 1:

@@ -47,6 +47,7 @@ class Findings:
         shifts: how far the columns have moved from the baseline (`drift.compare_profiles`).
         label_shift: what is said of the share of customers who churn.
         suspicions: what an analyst should look at.
+        repeats: what is said of rows that repeat others, or belong together.
     """
 
     words: Any
@@ -58,6 +59,7 @@ class Findings:
     shifts: pd.DataFrame = field(default_factory=pd.DataFrame)
     label_shift: str = ""
     suspicions: list[Suspicion] = field(default_factory=list)
+    repeats: list[str] = field(default_factory=list)
 
     @property
     def failed(self) -> list[Rule]:
@@ -176,6 +178,7 @@ class Verdict:
             *broken,
             self._tell_amount(),
             self._tell_quarantine(),
+            *map(_as_text, self.findings.repeats),
             self._tell_changes(),
             *self._tell_doubts(),
         ]
