@@ -113,7 +113,9 @@ def _describe_data(trained: Mapping[str, Any]) -> str:
         if days
         else ""
     )
-    told = f"Trained on {trained['rows']:,} rows{when}; {trained['churn_rate']:.1%} of them churned."
+    told = (
+        f"Trained on {trained['rows']:,} rows{when}; {trained['churn_rate']:.1%} of them churned."
+    )
     if "groups" not in trained:
         return told
     return (

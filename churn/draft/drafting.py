@@ -38,6 +38,7 @@ from churn.draft.suspect_columns import (
 from churn.draft.table_reading import Table, find_column, join_parts, read_tables
 from churn.vocabulary import LIKELY, SURE
 
+_SEVERAL = 3  # rows of a value, on average, from which on it is asked what they are
 _SAME = 0.5  # share of the accepted columns that a data set has to have to be the same one
 
 
@@ -85,7 +86,15 @@ def _ask_of_tables(draft: Draft, wanted: str) -> Iterator[str]:
     """Ask whether the rows of the first table are customers, and tell a name that is not
     the one that was wanted, for it is taken.
     """
-    if repeated := find_repeated(draft.first, draft.keys.first):
+    repeated = find_repeated(draft.first, draft.keys.first)
+    if draft.group:
+        seen = draft.first.columns[draft.group]
+        yield (
+            f"{seen.name}: {seen.distinct:,} values in {seen.filled:,} rows. Each row is learned "
+            "from, and those of one value stay together in every split, interval and count; "
+            "`group` says so. If a date tells them apart, name it as `as_of: {column: NAME}`"
+        )
+    elif repeated and repeated.filled >= _SEVERAL * repeated.distinct:
         yield _ask_for_customers(draft.first, repeated)
     if draft.name != wanted:
         yield (

@@ -82,7 +82,8 @@ def _find_customers(table: Table, first: Key | None, wish: str | None) -> Key | 
     """
     if wish:
         return _repeated(table, find_column([table], wish, "--id")[1])
-    known = rate_name(table.columns[first.column], table.name) if first else 0.0
+    is_key = first is not None and not first.has_own_rows
+    known = rate_name(table.columns[first.column], table.name) if first and is_key else 0.0
     rated = [(_rate(table, seen, place), seen) for place, seen in enumerate(table.columns.values())]
     fitting = [
         (rating, key)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from churn import vocabulary
@@ -21,8 +22,10 @@ from churn.params import expand
 # Share of the rows that a customer id tells apart, where a few rows repeat a customer.
 UNIQUE = 0.95
 _FEWEST = 20  # customers
+_MOST_ROWS = 500  # a customer, on average
+_NAMED = 2.0  # of `rate_name`: from more on a name says that it is a customer's id
+_AGREE = 0.5  # of what chance leaves, that rows of one customer have to agree in some column
 _ON_A_DAY = 0.05  # share of the customers that have a row on one of the days of monthly rows
-_SEVERAL = 3  # rows a customer, on average
 _FIRST_PLACES = 3  # where an id stands in a table without a header
 _COMPARED = 20_000  # keys of a table, drawn by their hashes so that two tables draw the same
 _KNOWN = 0.5  # share of a table's keys that the first table has to have
@@ -36,11 +39,12 @@ class Key:
     """A column that names the customer in a table.
 
     Attributes:
-        distinct: number of different values among `rows` that have one. unknown: the
+        distinct: number of different values among `rows` that have one. copies: how many
+        of these rows repeat another in every column; they are dropped. unknown: the
         share of a later table's customers that the first table does not have. lacking:
         the share of the first table's customers that have no row in a later one.
         months: the column that together with this one names a row, if each customer has
-        one row a month.
+        one row a month. has_own_rows: a customer has several rows that no date tells apart.
     """
 
     table: str
@@ -50,11 +54,13 @@ class Key:
     unknown: float = 0.0
     lacking: float = 0.0
     months: str | None = None
+    has_own_rows: bool = False
+    copies: int = 0
 
     @property
     def share(self) -> float:
-        """The share of rows with a value of their own."""
-        return self.distinct / max(self.rows, 1)
+        """The share of rows with a value of their own, copies left out."""
+        return self.distinct / max(self.rows - self.copies, 1)
 
     @property
     def is_unique(self) -> bool:
@@ -65,12 +71,14 @@ class Key:
 @dataclass
 class Keys:
     """The first table's key, those of the tables that are joined to it, and why others
-    are not: table -> reason.
+    are not: table -> reason. `group` is a column of the first table whose rows of one value
+    belong together, though they are rows of their own.
     """
 
     first: Key | None
     others: list[Key] = field(default_factory=list)
     apart: dict[str, str] = field(default_factory=dict)
+    group: str | None = None
 
 
 def rate_name(seen: Seen, table: str = "") -> float:
@@ -120,17 +128,39 @@ def find_repeated(table: Table, key: Key | None) -> Seen | None:
     has several rows for each.
     """
     rating = rate_name(table.columns[key.column], table.name) if key else 0.0
-    if key and key.months:
+    if key and (key.months or key.has_own_rows):
         return None
     for seen in table.columns.values():
         is_id = (
             seen.is_whole
             and seen.missing_share < 0.5
-            and rate_name(seen, table.name) > max(rating, 2.0)
+            and rate_name(seen, table.name) > max(rating, _NAMED)
         )
-        if is_id and seen.distinct >= _FEWEST and seen.filled >= _SEVERAL * seen.distinct:
+        if is_id and seen.distinct >= _FEWEST and seen.distinct < UNIQUE * seen.filled:
             return seen
     return None
+
+
+def names_customers(table: Table, column: str) -> bool:
+    """Whether rows with the same value of a column agree in another one far more than
+    others do: what does not change, such as a customer's age, or the answer.
+
+    Numbers that start anew in each file, or with each day, repeat too, and name nobody.
+    """
+    keys = table.frame[column].astype("str").str.strip()
+    order = keys.dropna().sort_values(kind="stable").index
+    owner = keys.loc[order].to_numpy()
+    is_pair = owner[1:] == owner[:-1]
+    if not is_pair.any():
+        return False
+    for name in table.columns:
+        values = pd.factorize(table.frame[name].loc[order], use_na_sentinel=False)[0]
+        shares = np.bincount(values) / len(values)
+        by_chance = float((shares**2).sum())
+        agree = float((values[1:] == values[:-1])[is_pair].mean())
+        if name != column and agree - by_chance > _AGREE * (1 - by_chance):
+            return True
+    return False
 
 
 def _could_name(seen: Seen, rating: float) -> bool:
@@ -159,7 +189,10 @@ def _is_coded(seen: Seen, position: int) -> bool:
 def count_key(table: Table, column: str) -> Key:
     """Count the different values of a column in all rows that were read."""
     values = keys_of(table.frame[column])
-    return Key(table.name, column, len(values), int(values.nunique()))
+    key = Key(table.name, column, len(values), int(values.nunique()))
+    if key.distinct < key.rows:
+        key.copies = int(table.is_copy.reindex(values.index).sum())
+    return key
 
 
 def keys_of(texts: pd.Series[Any]) -> pd.Series[Any]:
@@ -174,8 +207,9 @@ def find_months(table: Table, key: Key) -> str | None:
     """
     if key.share > 0.9:
         return None
+    frame = table.frame[~table.is_copy] if key.copies else table.frame
     named = [seen for seen in table.columns.values() if seen.type == "date" and seen.distinct > 1]
-    keys = table.frame[key.column].astype("str").str.strip()
+    keys = frame[key.column].astype("str").str.strip()
     for seen in sorted(
         named, key=lambda one: (not vocabulary.PERIOD.search(one.words), one.distinct)
     ):
@@ -184,9 +218,7 @@ def find_months(table: Table, key: Key) -> str | None:
         fewest = max(_FEWEST, _ON_A_DAY * key.distinct)
         if seen.distinct > 400 or seen.missing_share > 0.01 or seen.filled < fewest * seen.distinct:
             continue
-        pairs = pd.DataFrame(
-            {"key": keys, "month": table.frame[seen.name].astype("str").str.strip()}
-        )
+        pairs = pd.DataFrame({"key": keys, "month": frame[seen.name].astype("str").str.strip()})
         if 1 - pairs.duplicated().mean() >= 0.98:
             return seen.name
     return None
@@ -212,6 +244,8 @@ def join_tables(tables: Sequence[Table], answer_in: str | None, wish: str | None
     if len(tables) == 1:
         return Keys(_best_alone(tables[0], candidates[tables[0].name]))
     options = list(_try_firsts(tables, candidates, answer_in))
+    if not options:  # perhaps each customer has several rows in the table of the answer
+        options = list(_try_firsts(tables, candidates, answer_in, several=True))
     if not options:
         apart = {table.name: "no column joins it to another table" for table in tables}
         return Keys(None, apart=apart)
@@ -228,7 +262,11 @@ def join_tables(tables: Sequence[Table], answer_in: str | None, wish: str | None
 
 
 def _try_firsts(
-    tables: Sequence[Table], candidates: Mapping[str, list[Key]], answer_in: str | None
+    tables: Sequence[Table],
+    candidates: Mapping[str, list[Key]],
+    answer_in: str | None,
+    *,
+    several: bool = False,
 ) -> Iterator[tuple[tuple[bool, int, float, int], Key, list[Key]]]:
     """Yield each key that the first table may have: how much speaks for it, the key, and
     the keys of the tables that join it.
@@ -240,7 +278,10 @@ def _try_firsts(
     }
     for table in tables:
         for key in candidates[table.name]:
-            if not (key.is_unique or find_months(table, key)):
+            fits = key.is_unique or bool(find_months(table, key))
+            if several:
+                fits = table.name == answer_in and _has_own_rows(table, key)
+            if not fits:
                 continue
             matched = [
                 _match(other, key, candidates[other.name], drawn)
@@ -310,7 +351,17 @@ def _best_alone(table: Table, keys: list[Key]) -> Key | None:
         key.months = find_months(table, key)
         if key.months:
             return key
-    return None
+    return next((key for key in keys if _has_own_rows(table, key)), None)
+
+
+def _has_own_rows(table: Table, key: Key) -> bool:
+    """Whether a column names customers by its name and by what its rows share, though each
+    has several of them; noted in the key.
+    """
+    is_named = rate_name(table.columns[key.column], table.name) > _NAMED
+    enough = key.distinct >= max(_FEWEST, key.rows / _MOST_ROWS)
+    key.has_own_rows = is_named and enough and names_customers(table, key.column)
+    return key.has_own_rows
 
 
 def _draw(table: Table, key: Key) -> pd.Series[Any]:
@@ -347,6 +398,7 @@ def _match(other: Table, key: Key, candidates: list[Key], drawn: Any) -> tuple[f
                 one.distinct,
                 1 - both / len(mine),
                 1 - both / len(theirs),
+                copies=one.copies,
             )
             best = rating, found
     return best
@@ -400,10 +452,21 @@ def join(tables: list[Table], answer_in: str | None, project: Project, wish: str
     )
     order += [table.name for table in tables if any(key.table == table.name for key in keys.others)]
     joined = Joined([by_name[name] for name in order], keys)
+    keys.group = _find_group(joined.tables[0], keys.first)
     joined.left_out = [f"{by_name[name].shown}: {why}" for name, why in keys.apart.items()]
     _keep_names_apart(joined, project)
     _describe_joins(joined)
     return joined
+
+
+def _find_group(table: Table, key: Key | None) -> str | None:
+    """Return the column of the first table whose rows belong together: the customer id,
+    where customers have several rows, or their id beside a key of its own.
+    """
+    if key and key.has_own_rows:
+        return key.column
+    repeated = find_repeated(table, key)
+    return repeated.name if repeated and names_customers(table, repeated.name) else None
 
 
 def _is_named(key: Key | None, wish: str) -> bool:

@@ -8,7 +8,7 @@ import datetime
 import io
 import math
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -69,6 +69,11 @@ class Draft:
         """Whether it is known how the answer is found."""
         found = (self.answer, self.horizon, self.inactivity)
         return any(one is not None for one in found)
+
+    @property
+    def group(self) -> str | None:
+        """The column whose rows of one value belong together, where rows have an answer."""
+        return self.keys.group if self.answer or self.ends else None
 
     def seen(self, table: str, column: str) -> Seen:
         """Return what was seen of a column."""
@@ -141,22 +146,26 @@ def _for_strangers(draft: Draft, project: Project) -> Iterator[Setting]:
 
 
 def _for_repeated(draft: Draft, project: Project) -> Iterator[Setting]:
-    keys = draft.keys
-    many = {name for name, facts in draft.joins.items() if facts.get("many")}
-    unique = [key for key in [keys.first, *keys.others] if key and key.is_unique]
-    repeated = {key.table: 1 - key.share for key in unique}
+    copies, differing = {}, {}
+    for key in [draft.keys.first, *draft.keys.others]:
+        if key and key.is_unique:
+            copies[key.table] = 1 - key.distinct / max(key.rows, 1)
+            differing[key.table] = copies[key.table] - key.copies / max(key.rows, 1)
     for table in draft.tables:
-        if table.name in many:
-            repeated[table.name] = float(table.frame.duplicated().mean())
-    name = max(repeated, key=lambda table: repeated[table], default="")
-    conflicting = "max_conflicting_duplicates_share"
-    if not name or repeated[name] <= 0.8 * project.default("validation", conflicting, 0.02):
-        return
-    what = "another row" if name in many else "a customer; the last one stays"
-    why = f"{repeated[name]:.1%} of the rows in {name} repeat {what}"
-    for limit in ("max_duplicates_share", conflicting):
-        if repeated[name] > 0.8 * project.default("validation", limit, 1):
-            yield Setting("validation", limit, _above(repeated[name]), why, to_look_at=True)
+        if table.name not in copies:
+            copies[table.name] = float(table.is_copy.mean())
+    yield from _allow_repeated("max_duplicates_share", copies, "another", project)
+    what = "a customer, differing; the last one stays"
+    yield from _allow_repeated("max_conflicting_duplicates_share", differing, what, project)
+
+
+def _allow_repeated(
+    limit: str, shares: Mapping[str, float], what: str, project: Project
+) -> Iterator[Setting]:
+    name = max(shares, key=lambda table: shares[table], default="")
+    if name and shares[name] > 0.8 * project.default("validation", limit, 1):
+        why = f"{shares[name]:.1%} of the rows in {name} repeat {what}"
+        yield Setting("validation", limit, _above(shares[name]), why, to_look_at=True)
 
 
 def _unusable(table: Table, keys: Keys, answer: Answer | None) -> Iterator[tuple[str, float]]:
@@ -236,8 +245,17 @@ def _write_id(draft: Draft) -> Iterator[str]:
     key = draft.keys.first
     if key is None:
         yield "# customer_id: no column names a customer, so the rows are numbered"
+        yield from _write_group(draft)
         return
     yield f"customer_id: {_flow(key.column)}  # {describe_key(key, draft.first)}"
+    yield from _write_group(draft)
+
+
+def _write_group(draft: Draft) -> Iterator[str]:
+    if draft.group:
+        seen = draft.first.columns[draft.group]
+        told = f"{seen.distinct:,} values in {seen.filled:,} rows, which stay together"
+        yield f"group: {_flow(draft.group)}  # {told}"
 
 
 def describe_key(key: Key, table: Table) -> str:
@@ -249,9 +267,13 @@ def describe_key(key: Key, table: Table) -> str:
         return f"{key.distinct:,} customers; unique together with {key.months} in {looked_at}"
     if key.distinct == key.rows:
         return f"unique in {looked_at}"
+    copies = f"; {key.copies:,} repeat another in every column and are dropped"
+    copies = copies if key.copies else ""
     if not key.is_unique:
-        return f"{key.distinct:,} customers in {looked_at}"
-    return f"{key.distinct:,} different in {looked_at}; the last row of a customer stays"
+        return f"{key.distinct:,} customers in {looked_at}{copies}"
+    if key.distinct == key.rows - key.copies:
+        return f"{key.distinct:,} different in {looked_at}{copies}"
+    return f"{key.distinct:,} different in {looked_at}{copies}; the last row of a customer stays"
 
 
 def _write_as_of(draft: Draft) -> Iterator[str]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
@@ -22,9 +23,11 @@ from churn.draft.label_guess import Answer
 from churn.draft.named_inputs import Project
 from churn.draft.table_reading import Table
 from churn.leakage import leak_gate, strength
+from churn.tables import repeats
 
 MOST_ROWS = 20_000
 Place = tuple[str, str]  # table, column
+Ints = npt.NDArray[np.int64]
 DOUBTFUL = 0.8  # AUC of one column alone from which on it is worth a look
 _TOLD_BY_NAME = 0.75  # AUC that makes a name which speaks of the end certain
 _MOST_MODELLED = 60  # columns that the quick model is given, the strongest
@@ -47,7 +50,8 @@ class Population:
         values: typed values, a column a place (table, column), of the tables that have
         a row a customer. churned: the answer. months: months from the begin to the day
         of the snapshot, where a begin date tells them. rows: how many rows each
-        customer has in each joined table. all: the number of rows with an answer, and
+        customer has in each joined table. groups: a number for each row, the same for
+        rows that belong together. all: the number of customers with an answer, and
         `all_churned` of those who churned, before the sample was drawn.
     """
 
@@ -55,6 +59,7 @@ class Population:
     churned: pd.Series[Any]
     months: pd.Series[Any] | None
     rows: pd.DataFrame
+    groups: Ints
     all: int
     all_churned: int
 
@@ -89,14 +94,17 @@ def draw_population(
         months = _look_up(months, source, key, first, keys.first)
     known = known.dropna().astype("int64")
     rows = known.index[:: -(-len(known) // MOST_ROWS)] if len(known) else known.index
+    owners = _owners_of_rows(first, keys).loc[known.index]
+    all_, all_churned, _ = repeats.count_groups(known.to_numpy(), owners.to_numpy())
     values, counts = _read_places(tables, keys, first, rows)
     return Population(
         values=values,
         churned=known.loc[rows],
         months=months.loc[rows] if months is not None else None,
         rows=counts,
-        all=len(known),
-        all_churned=int(known.sum()),
+        groups=owners.loc[rows].to_numpy(),
+        all=all_,
+        all_churned=all_churned,
     )
 
 
@@ -150,6 +158,18 @@ def _keys_of_rows(table: Table, key: Key | None) -> pd.Series[Any]:
         if key
         else pd.Series(table.frame.index, table.frame.index)
     )
+
+
+def _owners_of_rows(table: Table, keys: Keys) -> pd.Series[Any]:
+    """Number the rows of the first table: those that belong together have one number."""
+    if keys.group:
+        texts = table.frame[keys.group].astype("str").str.strip()
+    else:
+        texts = _keys_of_rows(table, keys.first)
+    numbers = pd.factorize(texts)[0].astype(np.int64)
+    unknown = numbers < 0
+    numbers[unknown] = numbers.max(initial=-1) + 1 + np.arange(unknown.sum())
+    return pd.Series(numbers, index=table.frame.index)
 
 
 def _look_up(
@@ -324,14 +344,17 @@ def mark_leaks(tables: Sequence[Table], drawn: Population, project: Project) -> 
     for place in drawn.places:
         values = drawn.values[place]
         if values.nunique(dropna=False) >= 2:
-            found.append(_judge(place, seen_at(tables, place), values, drawn.churned, project))
+            found.append(_judge(place, seen_at(tables, place), values, drawn, project))
     return [mark for mark in found if mark]
 
 
 def _judge(
-    place: Place, seen: Seen, values: pd.Series[Any], churned: pd.Series[Any], project: Project
+    place: Place, seen: Seen, values: pd.Series[Any], drawn: Population, project: Project
 ) -> Mark | None:
-    score = _Score(strength.separate(values, churned), _measure_absence(values, churned))
+    churned, folds = drawn.churned, strength.fold_groups(drawn.groups)
+    score = _Score(
+        strength.separate(values, churned, folds), _measure_absence(values, churned, folds)
+    )
     is_gated = score.best > gate_of(project)
     is_told_by_score = False
     if seen.type == "category" and seen.distinct <= 6 and _copies(values, churned):
@@ -347,10 +370,10 @@ def _judge(
     return Mark(place, f"{why} ({score})", True, True, is_told_by_score)
 
 
-def _measure_absence(values: pd.Series[Any], churned: pd.Series[Any]) -> float:
+def _measure_absence(values: pd.Series[Any], churned: pd.Series[Any], folds: Ints) -> float:
     if not values.isna().any():
         return 0.5
-    return strength.separate(values.isna().astype("float64"), churned)
+    return strength.separate(values.isna().astype("float64"), churned, folds)
 
 
 def _doubt(place: Place, seen: Seen, score: _Score, project: Project) -> Mark | None:
@@ -412,7 +435,7 @@ def _find_pairs(
     spans |= {
         name: frame[name] for name in durations if drawn.months is None or places[name][1] != name
     }
-    folds = strength.fold_groups(np.arange(len(frame)))
+    folds = strength.fold_groups(drawn.groups)
     single = strength.separate_each(frame, drawn.churned, folds)
     pairs = strength.separate_pairs(frame, spans, drawn.churned, folds)
     strong = [
@@ -444,14 +467,13 @@ def measure(drawn: Population, kept: Sequence[Place], project: Project) -> tuple
     frame = as_columns(drawn.values, list(kept))
     most = int(project.default("transformation", "leak_check_customers", 10_000))
     rows = strength.choose_rows(drawn.churned, most)
-    frame, churned = (
+    frame, churned, groups = (
         frame.iloc[rows].reset_index(drop=True),
         drawn.churned.iloc[rows].reset_index(drop=True),
+        drawn.groups[rows],
     )
-    alone = strength.separate_each(frame, churned, strength.fold_groups(np.arange(len(frame))))[
-        "AUC"
-    ]
-    folds = strength.fold_groups(np.arange(len(frame)), leak_gate.FOLDS)
+    alone = strength.separate_each(frame, churned, strength.fold_groups(groups))["AUC"]
+    folds = strength.fold_groups(groups, leak_gate.FOLDS)
     with threadpool_limits(1):  # threads that wait for each other are slower on so few rows
         model = leak_gate.score_quickly(frame[list(alone.index[:_MOST_MODELLED])], churned, folds)
     return str(alone.index[0]), float(alone.iloc[0]), model

@@ -11,6 +11,7 @@ import tempfile
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -81,6 +82,11 @@ class Table:
     notes: list[str] = field(default_factory=list)
     columns: dict[str, Seen] = field(default_factory=dict)
     descriptions: dict[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def is_copy(self) -> pd.Series[bool]:
+        """Whether each row repeats an earlier one in every column."""
+        return self.frame.duplicated()
 
     @property
     def names(self) -> list[str]:

@@ -230,7 +230,9 @@ def draw_test_set(
     said = f"Test set: customers whose hashed id lies in the lowest {share:.0%}."
     if days is not None and days.nunique() > 1:
         horizon = None if horizon_days is None else datetime.timedelta(days=horizon_days)
-        split, by_time = hold_out_last(days, churned, groups, share=share, horizon=horizon, fewest=fewest)
+        split, by_time = hold_out_last(
+            days, churned, groups, share=share, horizon=horizon, fewest=fewest
+        )
         if split is not None:
             first = days.iloc[split[1]].min()
             return split, Drawn(TIME, SALT, share, f"{first:%Y-%m-%d}"), by_time
