@@ -335,6 +335,8 @@ def _write_inactivity(found: Inactivity) -> Iterator[str]:
 
 def _write_sources(draft: Draft) -> Iterator[str]:
     has = "customers" if draft.joins.get(draft.first.name) else "a row for each customer"
+    if draft.keys.first and draft.group == draft.keys.first.column:
+        has = "several rows for a customer"
     yield f"# The first source has {has}. Local paths are relative to the project's root."
     yield "sources:"
     for table in draft.tables:

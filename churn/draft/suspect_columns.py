@@ -486,14 +486,17 @@ def find_ends_only(drawn: Population, gate: float) -> Iterator[str]:
     for table in drawn.rows.columns:
         has_row = drawn.rows[table] > 0
         left = drawn.churned[has_row].mean() > drawn.churned[~has_row].mean()
-        if left and strength.separate(has_row.astype("float64"), drawn.churned) > gate:
+        folds = strength.fold_groups(drawn.groups)
+        if left and strength.separate(has_row.astype("float64"), drawn.churned, folds) > gate:
             yield table
 
 
 def judge_rows(drawn: Population, gate: float) -> Iterator[str]:
     """Yield the tables whose number of rows a customer tells the answer too well."""
     for table in drawn.rows.columns:
-        auc = strength.separate(drawn.rows[table], drawn.churned)
+        auc = strength.separate(
+            drawn.rows[table], drawn.churned, strength.fold_groups(drawn.groups)
+        )
         if auc > gate:
             yield (
                 f"{table}: how many rows a customer has there tells the answer (AUC {auc:.3f}): do "

@@ -130,7 +130,8 @@ class NearCopies:
     `looked_at` is the number of rows whose copies were looked for, `stand_out` how many
     of them have one that stands out, `lags` how many rows apart many copies lie, and
     `stretches` those of them at which row after row repeats another: a part of the table
-    was written twice. Where not all rows were looked at, the others have only copies at such lags in `pairs`.
+    was written twice. Where not all rows were looked at, the others have only copies at
+    such lags in `pairs`.
     """
 
     pairs: Pairs
