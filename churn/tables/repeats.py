@@ -46,9 +46,11 @@ def are_by_chance(columns: Sequence[Codes]) -> bool:
     on the one, times those that agree on the other, by those that differ on both.
     Copies are more than that. Pairs of columns that explain most of the equal rows
     decide; of columns that follow from each other none are equal but for one, and they
-    explain nothing. Where independent columns would make as many equal rows already, no
-    more is asked: columns that depend on each other make more.
+    explain nothing, and one that only names another's values is left out. Where independent
+    columns would make as many equal rows already, no more is asked: columns that depend on
+    each other make more.
     """
+    columns = list({pd.factorize(code)[0].tobytes(): code for code in columns}.values())
     equal = hash_rows(columns)
     some = np.arange(0, len(equal), max(len(equal) // _ASKED, 1))
     if _count_pairs(equal[some]) < _FEWEST_EQUAL:

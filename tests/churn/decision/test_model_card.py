@@ -20,7 +20,7 @@ def parts() -> dict[str, Any]:
     churned = random.binomial(1, probability)
     cuts = pd.DataFrame({"plan": np.where(np.arange(600) % 2, "a | b", "<script>")})
     money = profit.Money()
-    values = np.full(600, 200.0)
+    values, alone = np.full(600, 200.0), np.arange(600)
     return {
         "facts": {
             "data_set": "Firm <b>*A*</b>",
@@ -36,8 +36,10 @@ def parts() -> dict[str, Any]:
             },
         },
         "metrics": pd.DataFrame({"test": 0.8, "low": 0.7, "high": 0.9}, index=["roc_auc"]),
-        "money": profit.compare_policies(churned, probability, values, money, samples=20, seed=0),
-        "segments": segments.tabulate(segments.measure(cuts, churned, probability, 0.164)),
+        "money": profit.compare_policies(
+            churned, probability, values, money, groups=alone, samples=20, seed=0
+        ),
+        "segments": segments.tabulate(segments.measure(cuts, churned, probability, 0.164, alone)),
         "warnings": ["plan = a | b: is that fair?"],
         "lineage": {"run": "20251001-1", "data/features": "abc", "git commit": ""},
         "data": "synthetic",

@@ -124,13 +124,26 @@ def test_policies_are_compared_with_an_interval_that_covers_the_truth() -> None:
     """
     churned, probability = simulate(5000)
     values = np.full(5000, 80.0)
-    table = profit.compare_policies(churned, probability, values, SIMPLE, samples=200, seed=1)
+    how = {"groups": np.arange(5000), "samples": 200, "seed": 1}
+    table = profit.compare_policies(churned, probability, values, SIMPLE, **how)
     chosen = table.loc["contact whom the model says"]
     assert chosen["profit"] > max(0, table.loc["contact all", "profit"])
     assert chosen["low"] < chosen["expected profit"] < chosen["high"]
     assert table.loc["contact nobody", ["profit", "low", "high"]].tolist() == [0, 0, 0]
-    again = profit.compare_policies(churned, probability, values, SIMPLE, samples=200, seed=1)
+    again = profit.compare_policies(churned, probability, values, SIMPLE, **how)
     pd.testing.assert_frame_equal(table, again)
+
+
+def test_copies_of_customers_make_the_profit_no_surer() -> None:
+    """Of four copies of each customer the interval is that of the customers themselves."""
+    churned, probability = simulate(500)
+    values, how = np.full(500, 80.0), {"samples": 400, "seed": 1}
+    once = profit.compare_policies(
+        churned, probability, values, SIMPLE, groups=np.arange(500), **how
+    )
+    copied = [np.tile(each, 4) for each in (churned, probability, values, np.arange(500))]
+    copies = profit.compare_policies(*copied[:3], SIMPLE, groups=copied[3], **how)
+    pd.testing.assert_frame_equal(copies, once)
 
 
 def test_settings_that_make_no_sense_are_named() -> None:

@@ -5,6 +5,7 @@ can keep the champion.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -245,3 +246,12 @@ def test_rules_are_checked() -> None:
         Promotion(metric="accuracy")  # type: ignore[arg-type]
     with pytest.raises(ValidationError):
         Promotion(confidence=0.3)
+
+
+def test_rows_that_belong_together_are_one_customer() -> None:
+    """Eighty customers of five rows each are too few where it takes a hundred."""
+    customers, truth = simulate(0, 400)
+    grouped = replace(customers, groups=np.repeat(np.arange(80), 5))
+    decision = promotion_gate.compare(grouped, blur(truth, 1, 1.2), truth, QUICK, EFFORTS)
+    assert not decision.promoted
+    assert "80 customers untouched by both" in decision.sentence

@@ -11,6 +11,7 @@ from churn.decision import segments
 
 COUNT = 3000
 THRESHOLD = 0.3
+ALONE = np.arange(COUNT)  # each customer is a group
 
 
 def make(
@@ -34,7 +35,7 @@ def make(
 def warn(frame: pd.DataFrame, churned: segments.Labels, probability: segments.Floats) -> list[str]:
     """Return the warnings of the customers' segments."""
     return segments.find_warnings(
-        segments.measure(segments.cut(frame, list(frame)), churned, probability, THRESHOLD)
+        segments.measure(segments.cut(frame, list(frame)), churned, probability, THRESHOLD, ALONE)
     )
 
 
@@ -94,7 +95,9 @@ def test_measures_have_intervals_that_hold_the_truth() -> None:
     from sklearn.metrics import roc_auc_score
 
     frame, churned, probability = make()
-    table = segments.measure(segments.cut(frame, ["region"]), churned, probability, THRESHOLD)
+    table = segments.measure(
+        segments.cut(frame, ["region"]), churned, probability, THRESHOLD, ALONE
+    )
     first = table.loc[("all customers", "")]
     assert first["auc"] == pytest.approx(roc_auc_score(churned, probability))
     assert first["auc_low"] < first["auc_promised"] < first["auc_high"]
@@ -126,7 +129,8 @@ def test_the_same_customers_are_one_segment() -> None:
     """Who has no internet is named once, not by each service that needs it."""
     frame, churned, probability = make()
     twice = frame[["sex"]].assign(again=frame["sex"].map({"f": "no", "m": "yes"}))
-    table = segments.measure(segments.cut(twice, ["sex", "again"]), churned, probability, THRESHOLD)
+    cuts = segments.cut(twice, ["sex", "again"])
+    table = segments.measure(cuts, churned, probability, THRESHOLD, ALONE)
     assert table.index.tolist() == [("all customers", ""), ("sex", "f"), ("sex", "m")]
 
 
@@ -135,8 +139,52 @@ def test_a_segment_with_one_class_or_one_probability_is_measured_as_far_as_it_go
     frame = pd.DataFrame({"kind": ["a"] * 100 + ["b"] * 100})
     churned = np.array([0] * 100 + [1, 0] * 50)
     table = segments.measure(
-        segments.cut(frame, ["kind"]), churned, np.array([0.0] * 100 + [0.5] * 100), 0.3
+        segments.cut(frame, ["kind"]),
+        churned,
+        np.array([0.0] * 100 + [0.5] * 100),
+        0.3,
+        np.arange(200),
     )
     assert np.isnan(table.loc[("kind", "a"), "auc"])
     assert np.isnan(table.loc[("kind", "a"), "calibration"])
     assert segments.find_warnings(table) == []
+
+
+def test_copies_of_customers_make_nothing_surer() -> None:
+    """Of four copies of each customer each interval is as wide as of the customers themselves,
+    and warns as rarely.
+    """
+    frame, churned, probability = make()
+    once = segments.measure(segments.cut(frame, ["sex"]), churned, probability, THRESHOLD, ALONE)
+    cuts = segments.cut(pd.concat([frame] * 4, ignore_index=True), ["sex"])
+    copied = [np.tile(each, 4) for each in (churned, probability, ALONE)]
+    copies = segments.measure(cuts, copied[0], copied[1], THRESHOLD, copied[2])
+    for name in ("churn_rate", "auc", "selection", "reached"):
+        width = once[f"{name}_high"] - once[f"{name}_low"]
+        found = copies[f"{name}_high"] - copies[f"{name}_low"]
+        assert found.tolist() == pytest.approx(width.tolist(), rel=0.01), name
+    width = once["calibration_high"] - once["calibration_low"]
+    found = copies["calibration_high"] - copies["calibration_low"]
+    assert found.tolist() == pytest.approx(width.tolist(), rel=0.1)
+    assert segments.find_warnings(copies) == []
+
+
+def test_a_segment_of_few_customers_in_many_rows_is_not_measured() -> None:
+    """Forty customers of ten rows each are forty, not four hundred."""
+    frame = pd.DataFrame({"kind": np.repeat(["few", "many"], 400)})
+    groups = np.concatenate([np.repeat(np.arange(40), 10), 40 + np.arange(400)])
+    churned, probability = np.tile([0, 1], 400), np.linspace(0.1, 0.9, 800)
+    table = segments.measure(frame, churned, probability, 0.3, groups)
+    assert table.index.tolist() == [("all customers", ""), ("kind", "many")]
+
+
+def test_rows_count_by_what_they_have_in_common() -> None:
+    """As many as groups where all rows of a group are equal, as many as rows where chance
+    deals them out.
+    """
+    groups = np.repeat(np.arange(500), 4)
+    flags = np.random.default_rng(0).random(2000) < 0.3
+    assert segments.effective_size(flags, np.arange(2000)) == 2000
+    assert segments.effective_size(flags, groups) == pytest.approx(2000, rel=0.15)
+    assert segments.effective_size(np.repeat(flags[:500], 4), groups) == pytest.approx(500)
+    assert segments.effective_size(np.ones(2000), groups) == 500

@@ -157,6 +157,41 @@ def test_a_second_half_that_repeats_the_first_is_found_by_its_distance() -> None
     assert share_found(found, pairs) >= 0.95
 
 
+def test_copies_scattered_at_one_distance_are_no_part_written_twice() -> None:
+    """One row in twelve that has a near copy 500 rows below: that is said, and no more."""
+    rows, churned = make_rows(3_000)
+    random = np.random.default_rng(4)
+    originals = np.sort(random.choice(2_500, 230, replace=False))
+    originals = originals[~np.isin(originals + 500, originals)]
+    copied = shift(rows.iloc[originals], ["n0", "n1"], 0.05)
+    rows.iloc[originals + 500] = copied.to_numpy()
+    churned.iloc[originals + 500] = churned.iloc[originals].to_numpy()
+    found = find(rows, churned)
+    assert share_found(found, np.column_stack([originals, originals + 500])) >= 0.9
+    assert not any("written" in note for note in found.notes)
+    assert any("500 rows apart" in note for note in found.notes)
+
+
+def test_a_customer_under_two_ids_is_one_group_whatever_the_order() -> None:
+    """Customers of four rows each, without a day; fifty of them stand there again, under
+    another id and in another order. A row of nobody stands alone.
+    """
+    rows, churned = make_rows(1_600)
+    owners = pd.Series(np.repeat(np.arange(400.0), 4))
+    again = np.random.default_rng(2).permutation(200)
+    both = pd.concat([rows, rows.iloc[again]], ignore_index=True)
+    answers = pd.Series(np.repeat(churned.to_numpy()[::4], 4))
+    answers = pd.concat([answers, answers.iloc[again]], ignore_index=True)
+    owners = pd.concat([owners, owners.iloc[again] + 1_000], ignore_index=True)
+    owners.iloc[[1_590, 1_594]] = np.nan
+    found = duplicates.find_twins(both, answers, owners, by_day=False)
+    group = pd.Series(found.group)
+    assert (group.groupby(owners).nunique() == 1).all()
+    assert share_found(found, np.column_stack([again, 1_600 + np.arange(200)])) == 1
+    assert group[[1_590, 1_594]].map(group.value_counts()).tolist() == [1, 1]
+    assert found.counts.loc["of one customer or group", "rows"] >= 1_790
+
+
 def test_three_versions_of_a_row_are_one_group() -> None:
     """A row and two near copies of it."""
     rows, churned = make_rows(2_000)

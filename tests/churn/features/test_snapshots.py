@@ -102,3 +102,15 @@ def test_the_training_set_has_the_days_of_the_params_file() -> None:
     params = make_params(as_of={"column": "start"}, label={"column": "gone", "positive": "1"})
     with pytest.raises(GateError, match=r"'start'.*'begin'|'start'"):
         snapshots.take_snapshots(make_prepared(), params, "training")
+
+
+def test_a_customer_with_several_rows_is_scored_once_by_the_last() -> None:
+    """Training has each row; whoever scores has the last one received of each customer."""
+    label = {"column": "churn", "positive": "1"}
+    params = make_params(label=label, as_of=None, group="id")
+    table = pd.DataFrame({"id": ["a", "a", "b", "a"], "use": [1, 2, 3, 4], "churn": list("0101")})
+    trained, _ = snapshots.take_snapshots(table, params, snapshots.TRAINING)
+    assert len(trained) == 4
+    scored, days = snapshots.take_snapshots(table, params, snapshots.SCORING)
+    assert scored[["id", "use"]].to_numpy().tolist() == [["b", 3], ["a", 4]]
+    assert days.isna().all()

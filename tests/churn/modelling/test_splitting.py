@@ -180,7 +180,13 @@ def test_last_days_are_put_away_and_training_ends_before_their_answers(
     """
     days, churned = make_months()
     (train, test), drawn, said = splitting.draw_test_set(
-        days, churned, np.zeros(len(days)), share=0.2, horizon_days=horizon, fewest=20
+        days,
+        churned,
+        np.arange(len(days)),
+        np.zeros(len(days)),
+        share=0.2,
+        horizon_days=horizon,
+        fewest=20,
     )
     assert (drawn.how, drawn.test_from) == ("time", "2025-06-01")
     assert set(days[test]) == {pd.Timestamp("2025-06-01")}
@@ -193,7 +199,7 @@ def test_customers_are_put_away_where_too_few_days_remain() -> None:
     days, churned = make_months(3)
     places = splitting.place_ids(name(len(days)), np.arange(len(days)))
     (_, test), drawn, said = splitting.draw_test_set(
-        days, churned, places, share=0.2, horizon_days=92, fewest=20
+        days, churned, np.arange(len(days)), places, share=0.2, horizon_days=92, fewest=20
     )
     assert (drawn.how, drawn.test_from) == ("customers", None)
     assert said.startswith("Not split by time: ")
@@ -205,7 +211,7 @@ def test_last_days_together_hold_the_share() -> None:
     """Of twenty days the last four are a fifth."""
     days, churned = make_months(20)
     (_, test), drawn, _ = splitting.draw_test_set(
-        days, churned, np.zeros(4_000), share=0.2, horizon_days=30, fewest=20
+        days, churned, np.arange(4_000), np.zeros(4_000), share=0.2, horizon_days=30, fewest=20
     )
     assert len(test) == 800
     assert drawn.as_facts() == {
