@@ -17,7 +17,12 @@ from churn.draft.column_types import ISO, Seen, look_at
 from churn.draft.file_dialect import describe_names
 from churn.draft.horizon_guess import Ends, choose_horizon, find_begin, find_ends
 from churn.draft.inactivity_guess import Inactivity, find_inactivity
-from churn.draft.keys_and_joins import find_repeated, has_row_a_customer, join
+from churn.draft.keys_and_joins import (
+    find_repeated,
+    has_row_a_customer,
+    has_several_rows_a_customer,
+    join,
+)
 from churn.draft.label_guess import Answer, choose_answer, find_answers, list_candidates
 from churn.draft.named_inputs import Input, Project, Wishes
 from churn.draft.params_writing import Draft, doubt_model, find_settings
@@ -38,7 +43,6 @@ from churn.draft.suspect_columns import (
 from churn.draft.table_reading import Table, find_column, join_parts, read_tables
 from churn.vocabulary import LIKELY, SURE
 
-_SEVERAL = 3  # rows of a value, on average, from which on it is asked what they are
 _SAME = 0.5  # share of the accepted columns that a data set has to have to be the same one
 
 
@@ -94,7 +98,7 @@ def _ask_of_tables(draft: Draft, wanted: str) -> Iterator[str]:
             "from, and those of one value stay together in every split, interval and count; "
             "`group` says so. If a date tells them apart, name it as `as_of: {column: NAME}`"
         )
-    elif repeated and repeated.filled >= _SEVERAL * repeated.distinct:
+    elif repeated:
         yield _ask_for_customers(draft.first, repeated)
     if draft.name != wanted:
         yield (
@@ -115,7 +119,10 @@ def _find_answers(tables: list[Table], wishes: Wishes) -> tuple[list[Answer], En
         find_column(tables, wishes.id, "--id")
     if named_so:
         return [], None
-    return answers or find_answers(of_customers or tables), find_ends(of_customers)
+    ends, answers = find_ends(of_customers), answers or find_answers(of_customers or tables)
+    if not answers and not ends:
+        answers = find_answers([table for table in tables if has_several_rows_a_customer(table)])
+    return answers, ends
 
 
 def _most_levels(project: Project) -> int:

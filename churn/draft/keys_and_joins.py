@@ -22,11 +22,13 @@ from churn.params import expand
 # Share of the rows that a customer id tells apart, where a few rows repeat a customer.
 UNIQUE = 0.95
 _FEWEST = 20  # customers
-_MOST_ROWS = 500  # a customer, on average
-_NAMED = 2.0  # of `rate_name`: from more on a name says that it is a customer's id
+_MOST_ROWS = 100  # a customer, on average
+_MOST_OWNED = 20  # rows with a key of their own, such as contracts, a customer, on average
+_NAMED_SO = 3.0  # of `rate_name`: the name says that it is a customer's id
 _AGREE = 0.5  # of what chance leaves, that rows of one customer have to agree in some column
 _ON_A_DAY = 0.05  # share of the customers that have a row on one of the days of monthly rows
 _FIRST_PLACES = 3  # where an id stands in a table without a header
+_SEVERAL = 3  # rows a customer, on average, from which on it is asked what they are
 _COMPARED = 20_000  # keys of a table, drawn by their hashes so that two tables draw the same
 _KNOWN = 0.5  # share of a table's keys that the first table has to have
 # Share of the customers that need a row in a joined table, or its absence has to mean
@@ -134,9 +136,9 @@ def find_repeated(table: Table, key: Key | None) -> Seen | None:
         is_id = (
             seen.is_whole
             and seen.missing_share < 0.5
-            and rate_name(seen, table.name) > max(rating, _NAMED)
+            and rate_name(seen, table.name) > max(rating, 2.0)
         )
-        if is_id and seen.distinct >= _FEWEST and seen.distinct < UNIQUE * seen.filled:
+        if is_id and seen.distinct >= _FEWEST and seen.filled >= _SEVERAL * seen.distinct:
             return seen
     return None
 
@@ -231,6 +233,11 @@ def has_row_a_customer(table: Table) -> bool:
     return any(key.is_unique or find_months(table, key) for key in find_key_columns(table))
 
 
+def has_several_rows_a_customer(table: Table) -> bool:
+    """Whether a column names customers who have several rows each, of their own."""
+    return any(_has_own_rows(table, key) for key in find_key_columns(table))
+
+
 def join_tables(tables: Sequence[Table], answer_in: str | None, wish: str | None) -> Keys:
     """Find the table that has a row for each customer, and the columns by which the
     others are joined to it.
@@ -244,8 +251,9 @@ def join_tables(tables: Sequence[Table], answer_in: str | None, wish: str | None
     if len(tables) == 1:
         return Keys(_best_alone(tables[0], candidates[tables[0].name]))
     options = list(_try_firsts(tables, candidates, answer_in))
-    if not options:  # perhaps each customer has several rows in the table of the answer
-        options = list(_try_firsts(tables, candidates, answer_in, several=True))
+    if all(first.table != answer_in for _, first, _ in options):
+        # Perhaps each customer has several rows in the table of the answer.
+        options += _try_firsts(tables, candidates, answer_in, several=True)
     if not options:
         apart = {table.name: "no column joins it to another table" for table in tables}
         return Keys(None, apart=apart)
@@ -358,7 +366,7 @@ def _has_own_rows(table: Table, key: Key) -> bool:
     """Whether a column names customers by its name and by what its rows share, though each
     has several of them; noted in the key.
     """
-    is_named = rate_name(table.columns[key.column], table.name) > _NAMED
+    is_named = rate_name(table.columns[key.column], table.name) >= _NAMED_SO
     enough = key.distinct >= max(_FEWEST, key.rows / _MOST_ROWS)
     key.has_own_rows = is_named and enough and names_customers(table, key.column)
     return key.has_own_rows
@@ -465,8 +473,23 @@ def _find_group(table: Table, key: Key | None) -> str | None:
     """
     if key and key.has_own_rows:
         return key.column
-    repeated = find_repeated(table, key)
-    return repeated.name if repeated and names_customers(table, repeated.name) else None
+    if key and key.months:
+        return None
+    others = [seen for name, seen in table.columns.items() if not key or name != key.column]
+    least = rate_name(table.columns[key.column], table.name) if key else 0.0
+    owners = (
+        seen.name
+        for seen in others
+        if rate_name(seen, table.name) >= max(least, _NAMED_SO) and _has_few_rows(seen)
+    )
+    return next((name for name in owners if names_customers(table, name)), None)
+
+
+def _has_few_rows(seen: Seen) -> bool:
+    """Whether a column could name the owners of the rows: some have several, not very many."""
+    is_whole = seen.is_whole and seen.missing_share < 0.5
+    fewest = max(_FEWEST, seen.filled / _MOST_OWNED)
+    return is_whole and fewest <= seen.distinct < UNIQUE * seen.filled
 
 
 def _is_named(key: Key | None, wish: str) -> bool:
