@@ -149,14 +149,15 @@ def names_customers(table: Table, column: str) -> bool:
 
     Numbers that start anew in each file, or with each day, repeat too, and name nobody.
     """
-    keys = table.frame[column].astype("str").str.strip()
+    frame = table.frame[~table.is_copy]
+    keys = frame[column].astype("str").str.strip()
     order = keys.dropna().sort_values(kind="stable").index
     owner = keys.loc[order].to_numpy()
     is_pair = owner[1:] == owner[:-1]
     if not is_pair.any():
         return False
     for name in table.columns:
-        values = pd.factorize(table.frame[name].loc[order], use_na_sentinel=False)[0]
+        values = pd.factorize(frame[name].loc[order], use_na_sentinel=False)[0]
         shares = np.bincount(values) / len(values)
         by_chance = float((shares**2).sum())
         agree = float((values[1:] == values[:-1])[is_pair].mean())
