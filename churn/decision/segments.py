@@ -107,7 +107,7 @@ class _Rows:
     @property
     def are_alone(self) -> bool:
         """Whether each row is a group of its own."""
-        return len(self.groups) == self.groups.max(initial=-1) + 1
+        return len(self.groups) == int(self.groups.max(initial=-1)) + 1
 
 
 def measure(
