@@ -22,7 +22,7 @@ def panel(customers: int = 600, rows: int = 4) -> pd.DataFrame:
         }
     )
     frame = frame.loc[frame.index.repeat(rows)].reset_index(drop=True)
-    frame.insert(3, "hours", made.random.gamma(2, 20, len(frame)).round(1))
+    frame.insert(3, "hours", made.random.gamma(2, 20, len(frame)).round(4))
     return frame.sample(frac=1, random_state=1).reset_index(drop=True)
 
 
