@@ -78,6 +78,11 @@ class Suspect:
     reason: str
     stops: bool
 
+    @property
+    def is_pair(self) -> bool:
+        """Whether it is made of several columns."""
+        return len(self.columns) > 1
+
 
 def find_suspects(
     single: pd.DataFrame,

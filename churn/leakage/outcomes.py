@@ -53,7 +53,7 @@ def find_outcomes(
     tables = dict.fromkeys([*(str(fact["table"]) for fact in columns.values()), *histories])
     held = {str(columns[name]["table"]) for name in answers if name in columns}
     joined = [name for name in tables if name not in {first, *held}]
-    found = dict(_find_tables(joined, list(tables)))
+    found = dict(find_named_tables(joined, list(tables)))
     found |= {table: fact["suspect"] for table, fact in histories.items() if fact.get("suspect")}
     found |= _find_suspected(columns, joined)
     listed = {name: fact for name, fact in columns.items() if fact["table"] not in found}
@@ -67,7 +67,7 @@ def find_outcomes(
     return found
 
 
-def _find_tables(names: Sequence[str], every: Sequence[str]) -> Iterator[tuple[str, str]]:
+def find_named_tables(names: Sequence[str], every: Sequence[str]) -> Iterator[tuple[str, str]]:
     """Yield the tables that are named as those of the outcomes; a word that all tables
     share, such as the name of the data set, says nothing.
     """
@@ -91,14 +91,10 @@ def _find_suspected(columns: Facts, tables: Collection[str]) -> dict[str, str]:
 
 
 def _find_in_history(columns: Facts) -> dict[str, str]:
-    """Return the suspects among the columns of a table with several rows a customer: what
-    was closed or cancelled there is a ticket or an order, unless it speaks of churn.
-    """
+    """Return the suspects among the columns of a table with several rows a customer."""
     found = {}
     for name, fact in columns.items():
-        words = vocabulary.plain(name)
-        is_named = vocabulary.CHURN.search(words) and vocabulary.names_outcome(words)
-        why = fact.get("suspect") or (NAMED if is_named else find_modelled(words))
+        why = fact.get("suspect") or find_why_in_history(vocabulary.plain(name))
         if fact["feature"] and why:
             found[name] = why
     return found
@@ -122,6 +118,15 @@ def find_why(name: str, of_campaign: bool) -> str | None:
     if vocabulary.names_outcome(words):
         return NAMED
     return SAME_CONTACT if of_campaign and vocabulary.LASTED.fullmatch(words) else None
+
+
+def find_why_in_history(words: str) -> str | None:
+    """Return why a plain name in a table with several rows a customer says that it is the
+    outcome, if it does: what was closed or cancelled there is a ticket or an order, unless it
+    speaks of churn.
+    """
+    is_named = vocabulary.CHURN.search(words) and vocabulary.names_outcome(words)
+    return NAMED if is_named else find_modelled(words)
 
 
 def find_modelled(words: str) -> str | None:

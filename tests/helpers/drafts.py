@@ -47,7 +47,8 @@ class Drafted:
 
     def left_out(self, table: str | None = None) -> set[str]:
         """Name the columns of a table that are no features."""
-        return {name for name, column in self.columns(table).items() if not column.feature}
+        columns = self.columns(table).items()
+        return {name for name, one in columns if not one.feature or one.suspect is not None}
 
     def said(self, start: str) -> str:
         """Return the one line, of all that the terminal was told, that starts so; unwrapped."""
