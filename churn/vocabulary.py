@@ -146,6 +146,13 @@ HOW_MANY = re.compile(
     r"\b(?:number|num|no|nr|count) of\b|\bnb\b|\bnombre de|\banzahl\b|\bnumero d|\bantall?\b"
     r"|\baantal\b|(?<!ac)count\b"
 )
+# What is counted: 0 of them is an answer.
+COUNTS = re.compile(
+    r"(?<!ac)counts?\b|anzahl|\bnumber of|\bnum\b|\bnb\b|\bnr of|\bcalls?\b|orders?\b|visits?\b"
+    r"|logins?\b|tickets?\b|messages?\b|items?\b|products?\b|complaints?\b|claims\b|minutes\b"
+    r"|purchases\b|bookings\b|sessions?\b|clicks?\b|days\b|months\b|children|dependents"
+    r"|anrufe|bestellungen|appels|commandes|llamadas|pedidos|chiamate|ordini"
+)
 ROW_NUMBER = re.compile(
     r"^(?:row ?(?:number|num|no|nr|id|index)?|index|idx|unnamed.*|x|x1|nr|no|sno|s no"
     r"|serial(?: ?(?:number|no))?|zeile"
@@ -314,6 +321,12 @@ def bare(text: str) -> str:
         return f"{float(own):g}"
     except ValueError:
         return own
+
+
+def counts_something(name: str) -> bool:
+    """Whether a column's name says that it counts, so that 0 means none."""
+    words = plain(name)
+    return bool(COUNTS.search(words) or HOW_MANY.search(words))
 
 
 def means_missing(text: str) -> bool:
