@@ -62,9 +62,13 @@ class Drafted:
         return found
 
     def comment(self, name: str) -> str:
-        """Return the comment beside a column."""
+        """Return the comment beside a column, behind what is suspected of it or asked."""
         line = next(line for line in self.text.splitlines() if line.strip().startswith(f"{name}:"))
-        return line.partition("  # ")[2]
+        column = next(
+            table[name] for table in map(self.columns, self.params.sources) if name in table
+        )
+        said = [column.suspect, column.ask, line.partition("  # ")[2]]
+        return "; ".join(text for text in said if text)
 
 
 Drafting = Callable[..., Drafted]
