@@ -144,11 +144,11 @@ IDENTITY = re.compile(
 NUMBERED = re.compile(r"(?:column|col|var|field|feature) ?\d+")
 HOW_MANY = re.compile(
     r"\b(?:number|num|no|nr|count) of\b|\bnb\b|\bnombre de|\banzahl\b|\bnumero d|\bantall?\b"
-    r"|\baantal\b|(?<!ac)count\b"
+    r"|\baantal\b|(?<!ac)(?<!dis)count\b"
 )
 # What is counted: 0 of them is an answer.
 COUNTS = re.compile(
-    r"(?<!ac)counts?\b|anzahl|\bnumber of|\bnum\b|\bnb\b|\bnr of|\bcalls?\b|orders?\b|visits?\b"
+    r"(?<!ac)(?<!dis)counts?\b|anzahl|\bnumber of|\bnum\b|\bnb\b|\bnr of|\bcalls?\b|orders?\b|visits?\b"
     r"|logins?\b|tickets?\b|messages?\b|items?\b|products?\b|complaints?\b|claims\b|minutes\b"
     r"|purchases\b|bookings\b|sessions?\b|clicks?\b|days\b|months\b|children|dependents"
     r"|anrufe|bestellungen|appels|commandes|llamadas|pedidos|chiamate|ordini"

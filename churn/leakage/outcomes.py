@@ -126,7 +126,7 @@ def find_why_in_history(words: str) -> str | None:
     speaks of churn.
     """
     is_named = vocabulary.CHURN.search(words) and vocabulary.names_outcome(words)
-    return NAMED if is_named else find_modelled(words)
+    return find_modelled(words) or (NAMED if is_named else None)
 
 
 def find_modelled(words: str) -> str | None:

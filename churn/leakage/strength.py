@@ -66,6 +66,8 @@ class Combination:
         else:
             return float("nan")
         values = values.replace([np.inf, -np.inf], np.nan)
+        if values.nunique() < 2 or duration.nunique() < 2:
+            return float("nan")
         return float(values.rank().corr(duration.where(values.notna()).rank()))
 
     def compute(self, numbers: Mapping[str, pd.Series[Any]]) -> pd.Series[Any]:
