@@ -148,8 +148,8 @@ HOW_MANY = re.compile(
 )
 # What is counted: 0 of them is an answer.
 COUNTS = re.compile(
-    r"(?<!ac)(?<!dis)counts?\b|anzahl|\bnumber of|\bnum\b|\bnb\b|\bnr of|\bcalls?\b|orders?\b|visits?\b"
-    r"|logins?\b|tickets?\b|messages?\b|items?\b|products?\b|complaints?\b|claims\b|minutes\b"
+    r"(?<!ac)(?<!dis)counts?\b|anzahl|\bnumber of|\bnum\b|\bnb\b|\bnr of|\bcalls?\b"
+    r"|orders?\b|visits?\b|logins?\b|tickets?\b|messages?\b|items?\b|products?\b|complaints?\b|claims\b|minutes\b"
     r"|purchases\b|bookings\b|sessions?\b|clicks?\b|days\b|months\b|children|dependents"
     r"|anrufe|bestellungen|appels|commandes|llamadas|pedidos|chiamate|ordini"
 )
