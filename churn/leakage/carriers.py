@@ -18,11 +18,13 @@ _MOST = 3  # columns that are looked at
 
 @dataclass(frozen=True)
 class Limits:
-    """From which AUC `alone` on a column is looked at, and which share of what the model tells
-    beyond chance it has to lose without it (`jump`), to carry it.
+    """When a column carries a model: from which AUC `alone` on it is looked at, and of what the
+    model tells beyond chance (its AUC less 0.5) the `share` that the column has to tell alone, and
+    the share that is lost without it (`jump`).
     """
 
     alone: float
+    share: float
     jump: float
 
 
@@ -81,7 +83,8 @@ def find_carriers(
     for name in strong[:_MOST]:
         copies = [other for other in strong if abs(alone[other] - alone[name]) <= _COPIES]
         without = leak_gate.score_quickly(train.features.drop(columns=copies), answers, folds)
-        if with_all - without >= limits.jump * (with_all - 0.5):
+        told, lost = alone[name] - 0.5, with_all - without
+        if told >= limits.share * (with_all - 0.5) and lost >= limits.jump * (with_all - 0.5):
             found.append(Carrier(name, float(alone[name]), with_all, without))
     return found
 

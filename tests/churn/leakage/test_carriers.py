@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
 from churn.leakage import carriers, strength
 
-LIMITS = carriers.Limits(alone=0.85, jump=0.33)
+LIMITS = carriers.Limits(alone=0.85, share=0.8, jump=0.25)
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,15 @@ def test_a_column_without_which_the_model_falls_carries_it() -> None:
     assert carriers.find_carriers(*make_customers(late=0.3), LIMITS, ["late"]) == []
     (told,) = carriers.describe([found], asked=True)
     assert told.startswith("Suspicious: late carries")
+
+
+def test_a_column_that_tells_far_less_than_the_model_does_not_carry_it() -> None:
+    """Though much is lost without it, others have to do with it: a strong honest column."""
+    customers, alone = make_customers(complaints=0.7)
+    assert 0.8 < alone["complaints"] < 0.9
+    limits = carriers.Limits(alone=0.8, share=0.95, jump=0.01)
+    assert carriers.find_carriers(customers, alone, limits, ()) == []
+    assert carriers.find_carriers(customers, alone, replace(limits, share=0.5), ())
 
 
 def test_the_card_says_what_a_model_would_be_with_what_is_withheld() -> None:
