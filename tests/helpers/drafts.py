@@ -64,10 +64,9 @@ class Drafted:
     def comment(self, name: str) -> str:
         """Return the comment beside a column, behind what is suspected of it or asked."""
         line = next(line for line in self.text.splitlines() if line.strip().startswith(f"{name}:"))
-        column = next(
-            table[name] for table in map(self.columns, self.params.sources) if name in table
-        )
-        said = [column.suspect, column.ask, line.partition("  # ")[2]]
+        columns = [self.columns(table).get(name) for table in self.params.sources]
+        doubts = [text for one in columns if one for text in (one.suspect, one.ask)]
+        said = [*doubts, line.partition("  # ")[2]]
         return "; ".join(text for text in said if text)
 
 
