@@ -110,6 +110,14 @@ class FeatureSet:
         tables = {name: about.table for name, about in self._about.items()}
         return {name: table for name, table in tables.items() if table not in (first, DERIVED)}
 
+    def trace(self, name: str) -> set[str]:
+        """Return the columns and features that a feature is made of, through others too, with
+        itself and its table; of anything else itself.
+        """
+        if name not in self._about:
+            return {name}
+        return {*spread_origins([name], self.origins)[name], self._about[name].table}
+
     def list_dated(self, ages: pd.DataFrame, histories: Mapping[str, Any]) -> list[str]:
         """Return the features that were known when the as-of day began, for their dates say so:
         days since dates of which none is later, and what is made of earlier rows of a history.

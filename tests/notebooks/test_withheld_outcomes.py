@@ -27,6 +27,8 @@ def make_suspected(root: Path) -> dict[str, Any]:
     company["exit_reason"] = pd.Series("price", company.index, dtype="str").where(
         has_left & at_random
     )
+    days = pd.Timestamp("2023-06-01") + pd.to_timedelta(random.integers(0, 99, len(company)), "D")
+    company["exit_date"] = pd.Series(days).astype("datetime64[us]").where(has_left & at_random)
     company["Monthly charge ($)"] *= np.where(has_left, 1.1, 1)
     owners = company["id"][has_left & (random.random(len(company)) < 0.6)]
     talks = pd.DataFrame({"id": owners.to_numpy(), "hours": 1.0})
@@ -38,7 +40,8 @@ def make_suspected(root: Path) -> dict[str, Any]:
 def test_what_is_named_as_the_outcome_is_no_feature(tmp_path: Path) -> None:
     """Neither the column nor what is made of the table; the model without them is known."""
     names = features_of(make_suspected(tmp_path), until="leak-gate")
-    assert set(names["withheld"]) == {"exit_reason", "cancellations"}
+    assert set(names["withheld"]) == {"exit_reason", "exit_date", "cancellations"}
+    assert "days_since_exit_date" not in names["features"]
     assert not {"exit_reason", "cancellations_rows"} & set(names["features"])
     assert set(names["compared"].index) == set(names["withheld"])
     assert names["with_them"] > names["models"].every + 0.1
@@ -49,7 +52,7 @@ def test_what_is_allowed_by_name_is_a_feature(tmp_path: Path) -> None:
     names = features_of(
         make_suspected(tmp_path), until="leak-gate", allowed_columns=["cancellations"]
     )
-    assert set(names["withheld"]) == {"exit_reason"}
+    assert set(names["withheld"]) == {"exit_reason", "exit_date"}
     assert {"cancellations_rows", "cancellations_hours_sum"} <= set(names["features"])
     assert "cancellations" in names["found"]["allowed"]
 
