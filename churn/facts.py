@@ -92,6 +92,14 @@ class Column(Facts):
     feature: bool = Field(
         True, description="false keeps the column out of the model: it is known too late, or an id"
     )
+    suspect: str | None = Field(
+        None,
+        description="why it may be the outcome itself: no feature until it stands in "
+        "`allowed_columns` of transformation",
+    )
+    ask: str | None = Field(
+        None, description="why it is asked whether it is known in time: a feature all the same"
+    )
     description: str = ""
 
     @property

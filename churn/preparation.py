@@ -330,9 +330,16 @@ def describe_histories(
         described[table] = {
             "time": time,
             "columns": {
-                name: column.model_dump(include={"type", "description", "feature"})
+                name: _describe_column(column)
                 for name, column in columns.items()
                 if name != params.customer_id
             },
         }
+        if why := params.sources[table].suspect:
+            described[table]["suspect"] = why
     return described
+
+
+def _describe_column(column: Column) -> dict[str, Any]:
+    said = column.model_dump(include={"type", "description", "feature"})
+    return said | column.model_dump(include={"suspect", "ask"}, exclude_none=True)

@@ -144,7 +144,14 @@ IDENTITY = re.compile(
 NUMBERED = re.compile(r"(?:column|col|var|field|feature) ?\d+")
 HOW_MANY = re.compile(
     r"\b(?:number|num|no|nr|count) of\b|\bnb\b|\bnombre de|\banzahl\b|\bnumero d|\bantall?\b"
-    r"|\baantal\b|(?<!ac)count\b"
+    r"|\baantal\b|(?<!ac)(?<!dis)count\b"
+)
+# What is counted: 0 of them is an answer.
+COUNTS = re.compile(
+    r"(?<!ac)(?<!dis)counts?\b|anzahl|\bnumber of|\bnum\b|\bnb\b|\bnr of|\bcalls?\b"
+    r"|orders?\b|visits?\b|logins?\b|tickets?\b|messages?\b|items?\b|products?\b|complaints?\b|claims\b|minutes\b"
+    r"|purchases\b|bookings\b|sessions?\b|clicks?\b|days\b|months\b|children|dependents"
+    r"|anrufe|bestellungen|appels|commandes|llamadas|pedidos|chiamate|ordini"
 )
 ROW_NUMBER = re.compile(
     r"^(?:row ?(?:number|num|no|nr|id|index)?|index|idx|unnamed.*|x|x1|nr|no|sno|s no"
@@ -191,6 +198,56 @@ AFTERWARDS = re.compile(
     r"|probabilit|likelihood"
     r"|retention|winback|win back|refund|storno|score of churn|offboard|deactiv|depart"
 )
+# What by its name another model said of the customer.
+MODEL_OUTPUT = re.compile(
+    r"classifier|\bpredict|\bpred\b|\bpredicted\b|propensity|(?:churn|attrition|leav\w*|exit|cancel\w*)"
+    r" ?(?:risk )?(?:score|prob|risk|index|segment|likelihood|scoring)"
+)
+# The same of what the model may have spoken of something else, such as of a credit.
+SCORED = re.compile(r"probabilit|likelihood|\brisk ?(?:score|prob|index|segment)|\bscoring\b")
+# What stands beside a word of leaving in the name of what is written when somebody leaves:
+# `churn_date`, `exit reason`, `cancellation_requests`, `left_on`.
+_OF_LEAVING = frozenset(
+    (
+        "date", "day", "dt", "on", "at", "time", "timestamp", "ts", "datum", "dato", "data",
+        "fecha", "tag", "jour", "dia", "giorno", "am", "event", "events", "log", "logs", "survey",
+        "surveys", "interview", "interviews", "feedback", "request", "requests", "requested",
+        "notice", "notices", "note", "notes", "record", "records", "list", "table", "history",
+        "type", "kind", "code", "category", "detail", "details", "effective", "by", "for",
+        "contract", "subscription", "vertrag", "vertrags", "contrat", "abo", "to", "until",
+    )
+)  # fmt: skip
+# What may be offered or paid long before: `cancellation policy`, `surrender value`.
+_OF_CUSTOMERS = frozenset(
+    ("offer", "offers", "policy", "discount", "fee", "fees", "rate", "value", "num", "1", "0")
+)
+# A word of leaving that names a state or a balance as often: `days inactive`, `lost calls`.
+_VAGUE = re.compile(r"inactiv|inaktiv|inactif|inattiv|inativ|lost|gone|dropped|perd|weg")
+# An earlier time that somebody left, or what others did, is a fact of the past.
+_EARLIER = re.compile(
+    r"previous|\bprior|\bpast\b|before|earlier|\bformer|\bvorher|\bavant|anterior|preced"
+)
+CHURN = re.compile(r"churn|attrit")
+# A campaign, and how long its contact lasted: the longer one talks, the more is agreed.
+CONTACTED = re.compile(r"campaign|kampagne|\bcontact|\bpdays\b|p ?outcome|campagne|campan|kontakt")
+LASTED = re.compile(
+    r"(?:(?:last |this )?(?:call|contact|talk|conversation) )?"
+    r"(?:duration|length|dauer|duree|duracion)"
+    r"(?: (?:of )?(?:the )?(?:last )?(?:call|contact|talk))?"
+    r"(?: (?:in )?(?:s|sec|secs|seconds|min|minutes))?"
+)
+# The time at which something came to be known, where it has another at which it happened.
+KNOWN_AT = re.compile(
+    r"record|\bknown\b|report(?:ed)?\b|receiv|\bentered\b|\bentry\b|\bposted\b|\bposting\b"
+    r"|booked|\bloaded\b|\bingest|\binsert|\blogged\b|notif|\bfiled\b|regist|submit|creat"
+    r"|erfasst|gemeldet|gebucht|eingang|\bsaisi|enregistr|comptabil"
+)
+# Recent or falling use: the classic honest sign that somebody will leave.
+USE = re.compile(
+    r"\buse\b|\busage|\bused\b|visit|login|log in|session|activ|minutes|traffic|stream|watch|listen"
+    r"|attend|class(?:es)? frequency|frequency|recency|idle|days? since|since last|last seen"
+    r"|nutzung|besuch|utilis|frequent|visite|uso\b"
+)
 YES = frozenset(
     (
         "yes", "y", "true", "t", "1", "vrai", "v", "oui", "o", "ja", "j", "wahr", "w", "si", "s",
@@ -227,7 +284,7 @@ ALSO_MISSING_AMONG_NUMBERS = frozenset(
     ("none", "no", "n", "nil", "inf", "-inf", "error", "keine", "aucun", "ninguno")
 )
 # How much the name of a column says for it being the answer; what its values say is added.
-CALLED_CHURN, CALLED_LEAVING = 4.0, 3.0
+CALLEDCHURN, CALLED_LEAVING = 4.0, 3.0
 SURE = CALLED_LEAVING  # from here on there is no doubt
 CALLED_TARGET = 1.5  # what may be called so otherwise, too: `class`, `subscriber`
 LIKELY = CALLED_TARGET  # from here on it is an answer, if nothing says more
@@ -266,6 +323,12 @@ def bare(text: str) -> str:
         return own
 
 
+def counts_something(name: str) -> bool:
+    """Whether a column's name says that it counts, so that 0 means none."""
+    words = plain(name)
+    return bool(COUNTS.search(words) or HOW_MANY.search(words))
+
+
 def means_missing(text: str) -> bool:
     """Whether a text, in any column, stands for a value that is not known."""
     return without_accents(text.strip()) in MISSING
@@ -292,13 +355,53 @@ def rate_label_name(name: str) -> float:
     if match := LEAVING.search(name):
         others = [word for word in name.split() if word not in NEUTRAL and not LEAVING.search(word)]
         others += COUNTING.findall(name)
-        base = CALLED_CHURN if match[0] in ("churn", "attrit") else CALLED_LEAVING
+        base = CALLEDCHURN if match[0] in ("churn", "attrit") else CALLED_LEAVING
         return max(base - _OTHER_WORD * len(others), CALLED_LEAVING_AND_MORE)
     if WEAK_LABEL.fullmatch(name) or STANDING.fullmatch(name):
         return CALLED_TARGET
     if STAYING.search(name):
         return CALLED_LEAVING_AND_MORE
     return CALLED_STATUS if STATUS.search(name) else 0
+
+
+def names_outcome(name: str) -> bool:
+    """Whether a plain name says that a column is the outcome itself, or is written with it:
+    `churn date`, `exit reason`, `predicted churn`; not `previous churn` or `days inactive`.
+    """
+    match = LEAVING.search(name)
+    if match is None or _EARLIER.search(name) or _VAGUE.search(match[0]):
+        return False
+    is_churn = bool(CHURN.search(name))
+    for word in name.split():
+        is_plural = word.endswith("s") and not is_churn and word not in ("leaves", "is")
+        if LEAVING.search(word):
+            if is_plural:
+                return False  # how often something was cancelled
+        elif not _goes_with_leaving(word, is_churn):
+            return False
+    return True
+
+
+def _goes_with_leaving(word: str, is_churn: bool) -> bool:
+    if word in NEUTRAL or word in _OF_LEAVING or SPOILING.search(word):
+        return is_churn or word not in _OF_CUSTOMERS
+    return is_churn and bool(DAY.search(word) or COUNTING.search(word))
+
+
+def names_outcomes_table(name: str) -> bool:
+    """Whether a plain name says that a table holds the outcomes: `churn events`,
+    `cancellations`, `exit interviews`.
+    """
+    match = LEAVING.search(name)
+    return (
+        match is not None
+        and not _EARLIER.search(name)
+        and not _VAGUE.search(match[0])
+        and all(
+            LEAVING.search(word) or _goes_with_leaving(word, bool(CHURN.search(name)))
+            for word in name.split()
+        )
+    )
 
 
 def find_spellings(counts: Mapping[str, int]) -> dict[str, str]:

@@ -126,7 +126,11 @@ def tell(draft: Draft) -> Iterator[str]:
     yield from _list([*_tell_joins(draft), *_tell_types(draft)])
     yield from _section("Left out", draft.left_out)
     yield from _section(
-        "No features (`feature: false`, with the reason in the file)", _tell_marks(draft)
+        "Suspects: no features until you allow them by name; the file says how to decide",
+        [*(f"{name}: {why}" for name, why in draft.suspects.items()), *_tell_suspects(draft)],
+    )
+    yield from _section(
+        "No features (`feature: false`, with the reason in the file)", _tell_useless(draft)
     )
     yield from _section("Look at", [*_tell_doubts(draft), *draft.look_at])
 
@@ -250,15 +254,20 @@ def _tell_types(draft: Draft) -> Iterator[str]:
         yield f"taken for missing where they stand: {', '.join(map(repr, none[:10]))}"
 
 
-def _tell_marks(draft: Draft) -> list[str]:
+def _list_out(draft: Draft, *, is_leak: bool) -> list[Mark]:
     out = [mark for marks in draft.marks.values() for mark in marks if mark.is_out]
-    leaks = [mark for mark in out if mark.is_leak]
-    lines = [f"{_place(draft, mark)}: {mark.why}" for mark in leaks]
+    return [mark for mark in out if mark.is_leak == is_leak]
+
+
+def _tell_suspects(draft: Draft) -> list[str]:
+    return [f"{_place(draft, mark)}: {mark.why}" for mark in _list_out(draft, is_leak=True)]
+
+
+def _tell_useless(draft: Draft) -> list[str]:
     reasons: dict[str, list[str]] = {}
-    for mark in out:
-        if not mark.is_leak:
-            reasons.setdefault(mark.why, []).append(_place(draft, mark))
-    return lines + [
+    for mark in _list_out(draft, is_leak=False):
+        reasons.setdefault(mark.why, []).append(_place(draft, mark))
+    return [
         f"{', '.join(names[:8])}{' …' if len(names) > 8 else ''}: {why}"
         for why, names in reasons.items()
     ]
@@ -275,8 +284,7 @@ def _tell_doubts(draft: Draft) -> Iterator[str]:
     ]
     if told:
         yield (
-            f"{', '.join(told[:5])}: if known before the answer, delete `feature: false` and allow "
-            "it by name, "
+            f"{', '.join(told[:5])}: if known before the answer, allow it by name, "
             f"`stages: {{transformation: {{allowed_columns: [{told[0]}]}}}}`"
         )
     for rival in draft.rivals:

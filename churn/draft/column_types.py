@@ -296,7 +296,7 @@ def _find_stand_ins(seen: Seen) -> None:
             )
         else:
             seen.remarks.append(f"may {show_number(value)} mean missing? ({times:,} rows)")
-    elif zeros := find_zeros(weighted):
+    elif not vocabulary.counts_something(seen.name) and (zeros := find_zeros(weighted)):
         seen.remarks.append(
             f"may 0 mean missing? ({zeros:,} rows; the next is "
             f"{show_number(weighted[weighted > 0].min())})"
@@ -418,6 +418,9 @@ def _rate_edge(
     return value, times, gap > spread and abs(value) >= 99 and times >= 0.01 * rest
 
 
+_NEAR_ZERO = 0.2  # of the median
+
+
 def find_zeros(numbers: pd.Series[Any]) -> int:
     """Count zeros that stand apart: far more often than any other number, and far below all
     others.
@@ -427,6 +430,8 @@ def find_zeros(numbers: pd.Series[Any]) -> int:
     if (numbers < 0).any() or len(positive) < 50 or positive.nunique() < 20 or zeros < 5:
         return 0
     low, middle = positive.min(), positive.median()
+    if (positive % 1 == 0).all() and low < _NEAR_ZERO * middle:
+        return 0  # whole numbers that begin near 0 count something
     most = int(positive.value_counts().iloc[0])
     return zeros if zeros > 3 * most and low > 0.05 * middle and low > 2 else 0
 

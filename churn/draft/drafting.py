@@ -31,9 +31,10 @@ from churn.draft.suspect_columns import (
     Place,
     Population,
     draw_population,
-    find_ends_only,
+    find_outcome_tables,
     gate_of,
     judge_rows,
+    mark_histories,
     mark_late,
     mark_leaks,
     mark_pairs,
@@ -41,6 +42,7 @@ from churn.draft.suspect_columns import (
     measure,
 )
 from churn.draft.table_reading import Table, find_column, join_parts, read_tables
+from churn.leakage import outcomes
 from churn.vocabulary import LIKELY, SURE
 
 _SAME = 0.5  # share of the accepted columns that a data set has to have to be the same one
@@ -338,10 +340,10 @@ def _last_days(draft: Draft, ends: Ends | None) -> list[pd.Timestamp]:
 def _suspect(draft: Draft, project: Project) -> None:
     """Mark what must not become a feature, and find the settings that the data needs."""
     drawn = _draw(draft)
-    if drawn is not None and (ended := list(find_ends_only(drawn, gate_of(project)))):
-        _leave_out(draft, ended)
-        drawn = _draw(draft)
+    _suspect_tables(draft, drawn)
     _mark(draft, mark_useless(draft.tables, _ids(draft)))
+    histories = [name for name, facts in draft.joins.items() if facts.get("many")]
+    _mark(draft, mark_histories(draft.tables, histories))
     if draft.ends:
         told = "tells who has left by today, not on the as-of day"
         for state in find_answers(draft.tables):
@@ -354,8 +356,10 @@ def _suspect(draft: Draft, project: Project) -> None:
         return
     if isinstance(draft.as_of, datetime.date):
         _mark(draft, _mark_late(draft, draft.as_of))
-    _mark(draft, mark_leaks(draft.tables, drawn, project))
-    draft.look_at += judge_rows(drawn, gate_of(project))
+    answers = [column for _, column in _answer_places(draft)]
+    _mark(draft, mark_leaks(draft.tables, drawn, project, answers))
+    rows = judge_rows(drawn, gate_of(project))
+    draft.look_at += [told for table, told in rows if table not in draft.suspects]
     _mark(draft, mark_pairs(draft.tables, drawn, _features(draft, drawn), project))
     draft.settings += find_settings(draft, project, drawn.all, drawn.all_churned)
     kept = _features(draft, drawn)
@@ -373,15 +377,18 @@ def _mark_late(draft: Draft, as_of: datetime.date) -> list[Mark]:
     return [mark for mark in mark_late(draft.tables, as_of) if mark.place not in times]
 
 
-def _leave_out(draft: Draft, names: Sequence[str]) -> None:
-    for table in [table for table in draft.tables if table.name in names]:
-        draft.tables.remove(table)
-        draft.keys.others = [key for key in draft.keys.others if key.table != table.name]
-        draft.joins.pop(table.name, None)
-        draft.left_out.append(
-            f"{table.shown}: those who left have a row there, and hardly anybody else: it tells "
-            "the answer"
-        )
+def _suspect_tables(draft: Draft, drawn: Population | None) -> None:
+    """Suspect whole tables: those that are called as the outcome, or shaped so. The first one,
+    and the one with the answer, are none.
+    """
+    held = {draft.first.name, *(table for table, _ in _answer_places(draft))}
+    every = [table.name for table in draft.tables]
+    joined = [name for name in every if name not in held]
+    if draft.inactivity:
+        joined = [name for name in joined if name != draft.inactivity.label.table]
+    shaped = {} if drawn is None else find_outcome_tables(drawn)
+    found = {**shaped, **dict(outcomes.find_named_tables(joined, every))}
+    draft.suspects = {name: why for name, why in found.items() if name in joined}
 
 
 def _answer_places(draft: Draft) -> set[tuple[str, str]]:
@@ -398,7 +405,8 @@ def _answer_places(draft: Draft) -> set[tuple[str, str]]:
 def _mark(draft: Draft, marks: Iterable[Mark]) -> None:
     """Keep marks, but for those of the answer's columns, and of columns that are out already."""
     answers = _answer_places(draft)
-    for mark in (mark for mark in marks if mark.place not in answers):
+    told = [mark for mark in marks if not (mark.is_leak and mark.place[0] in draft.suspects)]
+    for mark in (mark for mark in told if mark.place not in answers):
         known = draft.marks.setdefault(mark.place, [])
         if not any(one.is_out for one in known):
             known.append(mark)
@@ -421,6 +429,7 @@ def _features(draft: Draft, drawn: Population) -> list[tuple[str, str]]:
         place
         for place in drawn.places
         if place not in answers | out | ids
+        and place[0] not in draft.suspects
         and ((seen := draft.seen(*place)).type != "category" or seen.distinct <= draft.most_levels)
     ]
 

@@ -559,8 +559,8 @@ def _absence(tables: Sequence[Table], table: Table) -> dict[str, Any]:
 
 
 def find_time(table: Table) -> str | None:
-    """Return the date column of a table with many rows a customer: named so, the one
-    that tells rows apart best.
+    """Return the date column of a table with many rows a customer: named so, of two dates of
+    an event the one at which it was known, the one that tells rows apart best.
     """
     dated = [
         seen for seen in table.columns.values() if seen.type == "date" and seen.missing_share < 0.05
@@ -568,12 +568,13 @@ def find_time(table: Table) -> str | None:
     rated = [
         (
             bool(vocabulary.DAY.search(seen.words)) and not vocabulary.PLANNED.search(seen.words),
+            bool(vocabulary.KNOWN_AT.search(seen.words)),
             seen.distinct,
             seen.name,
         )
         for seen in dated
     ]
-    return max(rated)[2] if rated else None
+    return max(rated)[-1] if rated else None
 
 
 def _rename_key(table: Table, key: str, customer_id: str, root: Path) -> str:

@@ -45,6 +45,7 @@ class Draft:
     joins: dict[str, dict[str, Any]] = field(default_factory=dict)
     told_of: dict[str, list[str]] = field(default_factory=dict)
     marks: dict[tuple[str, str], list[Mark]] = field(default_factory=dict)
+    suspects: dict[str, str] = field(default_factory=dict)  # tables, each with why
     settings: list[Setting] = field(default_factory=list)
     candidates: list[str] = field(default_factory=list)
     joined: list[str] = field(default_factory=list)
@@ -236,6 +237,7 @@ def write_params(draft: Draft) -> str:
         "",
         *_write_sources(draft),
         *_write_features(draft),
+        *_write_how_to_decide(draft),
         *_write_stages(draft),
     ]
     return "\n".join(lines) + "\n"
@@ -341,7 +343,9 @@ def _write_sources(draft: Draft) -> Iterator[str]:
     yield "sources:"
     for table in draft.tables:
         yield f"  {table.name}:{_comment(draft.told_of.get(table.name, []))}"
-        for name, value in {**table.facts, **draft.joins.get(table.name, {})}.items():
+        suspect = draft.suspects.get(table.name)
+        doubt = {"suspect": suspect} if suspect else {}
+        for name, value in {**table.facts, **draft.joins.get(table.name, {}), **doubt}.items():
             yield f"    {name}: {_flow(value)}"
         yield "    columns:"
         for seen in table.columns.values():
@@ -377,11 +381,21 @@ def describe_column(
     facts |= {"none": seen.none} if seen.none else {}
     if seen.missing and not is_answer:
         facts["required"] = False
-    if any(mark.is_out for mark in marks):
-        facts["feature"] = False
+    facts |= _describe_doubt(marks)
     if description := table.descriptions.get(seen.name):
         facts["description"] = textwrap.shorten(description, 120, placeholder=" …")
     return facts
+
+
+def _describe_doubt(marks: Sequence[Mark]) -> dict[str, Any]:
+    """Return `feature: false` of what is useless, `suspect` of what may have seen the answer,
+    and `ask` of what is only to be looked at.
+    """
+    out = [mark for mark in marks if mark.is_out]
+    if out:
+        return {"suspect": out[0].short} if out[0].is_leak else {"feature": False}
+    asked = [mark.short for mark in marks if mark.is_leak]
+    return {"ask": asked[0]} if asked else {}
 
 
 def _describe_type(seen: Seen, merged: Sequence[str], *, is_listed: bool) -> dict[str, Any]:
@@ -401,7 +415,8 @@ def _describe_type(seen: Seen, merged: Sequence[str], *, is_listed: bool) -> dic
 
 
 def _remarks(draft: Draft, table: Table, seen: Seen, marks: Sequence[Mark]) -> list[str]:
-    remarks = [mark.why for mark in marks]
+    told = _describe_doubt(marks).values()
+    remarks = [mark.why for mark in marks if mark.why not in told]
     if draft.id_of(table) != seen.name:
         is_told = any(f"{seen.distinct:,} " in remark for remark in remarks)
         remarks += (
@@ -457,6 +472,32 @@ def _write_features(draft: Draft) -> Iterator[str]:
         yield ""
         yield "# features:  # of your own: name -> expression over the columns of one customer"
         yield f"#   ratio_of_two: {plain[0]} / ({plain[1]} + 1)"
+
+
+def list_suspects(draft: Draft) -> list[str]:
+    """Name the tables and columns that are no features until they are allowed by name."""
+    marked = [
+        place[1]
+        for place, marks in draft.marks.items()
+        if any(mark.is_out and mark.is_leak for mark in marks)
+    ]
+    return [*draft.suspects, *dict.fromkeys(marked)]
+
+
+def _write_how_to_decide(draft: Draft) -> Iterator[str]:
+    suspects = list_suspects(draft)
+    is_asked = any(
+        not mark.is_out and mark.is_leak for marks in draft.marks.values() for mark in marks
+    )
+    if suspects or is_asked:
+        yield ""
+        yield "# How to decide on `suspect` and `ask`: was the value there when the as-of day came,"
+        yield "# for each customer, whether or not he left later? Then it is honest."
+    if suspects:
+        yield "# A suspect is no feature until it is allowed by name, in `stages`:"
+        yield f"#   transformation: {{allowed_columns: {_flow(suspects[:1])}}}"
+    if is_asked:
+        yield "# What is asked stays a feature. If it is written later: `feature: false`."
 
 
 def _write_stages(draft: Draft) -> Iterator[str]:

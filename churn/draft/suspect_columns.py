@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +22,7 @@ from churn.draft.keys_and_joins import Key, Keys
 from churn.draft.label_guess import Answer
 from churn.draft.named_inputs import Project
 from churn.draft.table_reading import Table
-from churn.leakage import leak_gate, strength
+from churn.leakage import leak_gate, outcomes, strength
 from churn.tables import repeats
 
 MOST_ROWS = 20_000
@@ -33,10 +33,9 @@ _TOLD_BY_NAME = 0.75  # AUC that makes a name which speaks of the end certain
 _MOST_MODELLED = 60  # columns that the quick model is given, the strongest
 _MOST_ROUNDS = 3
 _MOST_LATE = 0.01  # share of days after the snapshot
-_MODEL_OUTPUT = re.compile(
-    r"classifier|predict|propensity|probabilit|likelihood|(?:churn|attrition|risk) ?(?:score|prob"
-    r"|risk|index|segment)"
-)
+_SPOKEN_OF = 0.6  # AUC from which on a name is asked about, or is that of a model's output
+_HAS_ALL = 0.01  # share of rows without a value up to which every customer has one
+_MOST_ASKED = 3  # combinations of two columns that are asked about
 UNFIT = re.compile(r"[:@]|_y$")
 _UNFIT_TOLD = "the feature store cannot hold a name with `:` or `@`, or one that ends in `_y`"
 _FEW_IDS = 100
@@ -230,7 +229,8 @@ def as_columns(frame: pd.DataFrame, kept: Sequence[Place]) -> pd.DataFrame:
 class Mark:
     """A reason why a column is no feature (`is_out`), or why it should be looked at.
 
-    A leak may be told by nothing but its score, and be honest after all.
+    A leak may be told by nothing but its score, and be honest after all. It is `suspect` in
+    the params file, where it is out, else a question (`ask`): what is said there is `short`.
     """
 
     place: Place
@@ -238,6 +238,12 @@ class Mark:
     is_out: bool
     is_leak: bool = False
     is_told_by_score: bool = False
+    said: str = ""
+
+    @property
+    def short(self) -> str:
+        """What the params file says in `suspect` or `ask`."""
+        return self.said or self.why
 
 
 def mark_useless(tables: Sequence[Table], ids: Mapping[str, str]) -> list[Mark]:
@@ -307,9 +313,22 @@ def mark_late(tables: Sequence[Table], as_of: datetime.date) -> list[Mark]:
             if seen.type == "date" and seen.filled and table.columns:
                 late = float((seen.weighted.dropna() >= pd.Timestamp(as_of)).mean())
                 if late > _MOST_LATE and not vocabulary.PLANNED.search(seen.words):
-                    why = f"{late:.0%} of its days lie on the as-of day or later: not known then"
-                    found.append(Mark((table.name, seen.name), why, is_out=True, is_leak=True))
+                    found.append(_mark_ahead((table.name, seen.name), seen, late))
     return found
+
+
+def _mark_ahead(place: Place, seen: Seen, late: float) -> Mark:
+    """Mark a date of which a share lies after the snapshot: an end that every customer has
+    was planned, and may be known long before; so it is asked about.
+    """
+    if seen.missing_share <= _HAS_ALL and vocabulary.END.search(seen.words):
+        why = (
+            f"every customer has it, and {late:.0%} of its days lie on the as-of day or later: a "
+            "planned end? Allowed by name, the days until then are a feature"
+        )
+        return Mark(place, why, is_out=False, is_leak=True)
+    why = f"{late:.0%} of its days lie on the as-of day or later: not known then"
+    return Mark(place, why, is_out=True, is_leak=True)
 
 
 @dataclass(frozen=True)
@@ -331,43 +350,89 @@ class _Score:
         return f"AUC {self.alone:.3f} alone"
 
 
-def mark_leaks(tables: Sequence[Table], drawn: Population, project: Project) -> list[Mark]:
-    """Mark the columns that tell the answer too well alone, by their values or by being
-    missing.
+def mark_leaks(
+    tables: Sequence[Table],
+    drawn: Population,
+    project: Project,
+    answers: Collection[str] = (),
+) -> list[Mark]:
+    """Mark the columns that are called or shaped as the outcome, or tell the answer too well
+    alone, by their values or by being missing.
 
     Args:
         tables: all tables.
         drawn: the customers.
         project: it declares the AUC above which the run would stop, and ask.
+        answers: the columns of the answer.
     """
     found = []
+    names = [name for table in tables for name in table.columns]
+    of_campaign = outcomes.speaks_of_contact(names, answers)
     for place in drawn.places:
         values = drawn.values[place]
+        named = outcomes.find_why(place[1], of_campaign)
         if values.nunique(dropna=False) >= 2:
-            found.append(_judge(place, seen_at(tables, place), values, drawn, project))
+            seen = seen_at(tables, place)
+            found.append(_judge(place, seen, values, drawn, project, named))
+        elif named:
+            found.append(Mark(place, named, is_out=True, is_leak=True))
     return [mark for mark in found if mark]
 
 
+def mark_histories(tables: Sequence[Table], histories: Collection[str]) -> Iterator[Mark]:
+    """Yield the columns of tables with many rows a customer that are called as the outcome."""
+    for table in tables:
+        for name in table.columns if table.name in histories else ():
+            words = vocabulary.plain(name)
+            if why := outcomes.find_why_in_history(words):
+                yield Mark((table.name, name), why, is_out=True, is_leak=True)
+
+
 def _judge(
-    place: Place, seen: Seen, values: pd.Series[Any], drawn: Population, project: Project
+    place: Place,
+    seen: Seen,
+    values: pd.Series[Any],
+    drawn: Population,
+    project: Project,
+    named: str | None,
 ) -> Mark | None:
     churned, folds = drawn.churned, strength.fold_groups(drawn.groups)
     score = _Score(
         strength.separate(values, churned, folds), _measure_absence(values, churned, folds)
     )
-    is_gated = score.best > gate_of(project)
-    is_told_by_score = False
-    if seen.type == "category" and seen.distinct <= 6 and _copies(values, churned):
-        why = "a copy of the answer under another name"
-    elif _MODEL_OUTPUT.search(seen.words) and score.alone > 0.6:
-        why = "by its name the output of a model"
-    elif is_gated:
-        why, is_told_by_score = "tells the answer", True
+    certain = _find_certain(seen, values, churned, score) or named
+    gate = gate_of(project)
+    is_told_by_score = not certain and score.best > gate
+    if certain:
+        why = certain
+    elif is_told_by_score:
+        if _may_be_use(seen, score, gate):
+            return _doubt(place, seen, score, project)
+        why = "tells the answer"
     elif vocabulary.AFTERWARDS.search(seen.words) and score.best >= _TOLD_BY_NAME:
         why = "by its name and values known only afterwards"
     else:
         return _doubt(place, seen, score, project)
-    return Mark(place, f"{why} ({score})", True, True, is_told_by_score)
+    return Mark(place, f"{why} ({score})", True, True, is_told_by_score, why)
+
+
+def _find_certain(
+    seen: Seen, values: pd.Series[Any], churned: pd.Series[Any], score: _Score
+) -> str | None:
+    """Return why a column is the outcome, or a model's word on it, by more than its score."""
+    if seen.type == "category" and seen.distinct <= 6 and _copies(values, churned):
+        return "a copy of the answer under another name"
+    if vocabulary.SCORED.search(seen.words) and score.alone > _SPOKEN_OF:
+        return outcomes.MODELLED
+    return outcomes.describe_shape(values.notna(), churned, "a value", outcomes.Shape())
+
+
+def _may_be_use(seen: Seen, score: _Score, gate: float) -> bool:
+    """Whether a column tells much because it says how somebody uses what he pays for: falling
+    use is the classic honest sign. A near copy of the answer is none.
+    """
+    is_use = bool(vocabulary.USE.search(seen.words)) and seen.type == "number"
+    return is_use and score.by_absence <= gate and score.alone < leak_gate.NEAR_COPY
 
 
 def _measure_absence(values: pd.Series[Any], churned: pd.Series[Any], folds: Ints) -> float:
@@ -383,8 +448,10 @@ def _doubt(place: Place, seen: Seen, score: _Score, project: Project) -> Mark | 
     told = project.default("transformation", "told_auc", DOUBTFUL)
     if score.alone >= (DOUBTFUL if score.by_absence >= DOUBTFUL else told):
         why = "tells much"
-    elif vocabulary.AFTERWARDS.search(seen.words) and score.alone >= 0.6:
+    elif vocabulary.AFTERWARDS.search(seen.words) and score.alone >= _SPOKEN_OF:
         why = "its name speaks of the end"
+    elif vocabulary.LASTED.fullmatch(seen.words) and score.alone >= _SPOKEN_OF:
+        why = "perhaps how long the contact lasted that had the outcome"
     else:
         return None
     return Mark(place, f"{why} ({score}): was it known before?", is_out=False, is_leak=True)
@@ -405,8 +472,8 @@ def _copies(values: pd.Series[Any], churned: pd.Series[Any]) -> bool:
 def mark_pairs(
     tables: Sequence[Table], drawn: Population, kept: Sequence[Place], project: Project
 ) -> list[Mark]:
-    """Mark the numbers that together with another one, or a duration, tell the answer
-    as no honest number does.
+    """Mark the numbers that together with another one, or a duration, tell the answer: out is
+    what counts periods to another day than that of the snapshot; the others are asked about.
     """
     limits = leak_gate.Limits(
         told=project.default("transformation", "told_auc", DOUBTFUL),
@@ -418,9 +485,10 @@ def mark_pairs(
     found: list[Mark] = []
     for _ in range(_MOST_ROUNDS):  # a second number may tell the same
         left = [place for place in numbers if all(place != mark.place for mark in found)]
-        leaks = _find_pairs(tables, drawn, left, limits)
+        pairs = _find_pairs(tables, drawn, left, limits)
+        leaks = [mark for mark in pairs if mark.is_out]
         if not leaks:
-            break
+            return [*found, *pairs[:_MOST_ASKED]]
         found.append(leaks[0])
     return found
 
@@ -438,11 +506,7 @@ def _find_pairs(
     folds = strength.fold_groups(drawn.groups)
     single = strength.separate_each(frame, drawn.churned, folds)
     pairs = strength.separate_pairs(frame, spans, drawn.churned, folds)
-    strong = [
-        one
-        for one in leak_gate.find_suspects(single, pairs, limits)
-        if one.stops and len(one.columns) > 1
-    ]
+    strong = [one for one in leak_gate.find_suspects(single, pairs, limits) if one.is_pair]
     return [_blame(one, places) for one in strong if any(name in places for name in one.columns)]
 
 
@@ -456,6 +520,9 @@ def _blame(suspect: leak_gate.Suspect, places: Mapping[str, Place]) -> Mark:
     name = next(
         (name for name in named if vocabulary.TOTAL.search(vocabulary.plain(name))), named[0]
     )
+    if not suspect.stops:
+        told = f"tells much in `{suspect.name}` (AUC {suspect.auc:.3f})"
+        return Mark(places[name], f"{told}: are both known before?", is_out=False, is_leak=True)
     why = f"gives the answer away in `{suspect.name}` (AUC {suspect.auc:.3f})"
     return Mark(places[name], why, is_out=True, is_leak=True)
 
@@ -479,27 +546,31 @@ def measure(drawn: Population, kept: Sequence[Place], project: Project) -> tuple
     return str(alone.index[0]), float(alone.iloc[0]), model
 
 
-def find_ends_only(drawn: Population, gate: float) -> Iterator[str]:
-    """Yield the tables in which those who left have a row, and hardly anybody else:
-    cancellations, exit interviews.
+def find_outcome_tables(drawn: Population) -> dict[str, str]:
+    """Return the tables in which those who left have a row, and hardly anybody else, each with
+    why: cancellations, exit interviews.
     """
-    for table in drawn.rows.columns:
-        has_row = drawn.rows[table] > 0
-        left = drawn.churned[has_row].mean() > drawn.churned[~has_row].mean()
-        folds = strength.fold_groups(drawn.groups)
-        if left and strength.separate(has_row.astype("float64"), drawn.churned, folds) > gate:
-            yield table
+    shapes = {
+        str(table): outcomes.describe_shape(
+            drawn.rows[table] > 0, drawn.churned, "a row", outcomes.Shape()
+        )
+        for table in drawn.rows.columns
+    }
+    return {table: why for table, why in shapes.items() if why}
 
 
-def judge_rows(drawn: Population, gate: float) -> Iterator[str]:
-    """Yield the tables whose number of rows a customer tells the answer too well."""
+def judge_rows(drawn: Population, gate: float) -> Iterator[tuple[str, str]]:
+    """Yield the tables whose number of rows a customer tells the answer too well, with a
+    question.
+    """
     for table in drawn.rows.columns:
         auc = strength.separate(
             drawn.rows[table], drawn.churned, strength.fold_groups(drawn.groups)
         )
         if auc > gate:
             yield (
+                str(table),
                 f"{table}: how many rows a customer has there tells the answer (AUC {auc:.3f}): do "
                 "they go on until "
-                "today, and is as_of earlier?"
+                "today, and is as_of earlier?",
             )

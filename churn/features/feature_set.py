@@ -5,12 +5,13 @@ and the name that the feature store can hold.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import pandas as pd
 
+from churn.leakage.leak_gate import spread_origins
 from churn.params import suggest
 from churn.params.formulas import RESERVED
 from churn.stage import gate
@@ -103,6 +104,49 @@ class FeatureSet:
     def describe(self) -> list[dict[str, str]]:
         """Return name, table, type and description of each feature, as JSON can hold them."""
         return [asdict(feature) for feature in self._about.values()]
+
+    def from_tables(self, first: str) -> dict[str, str]:
+        """Return the table of each feature that comes from another table than the first."""
+        tables = {name: about.table for name, about in self._about.items()}
+        return {name: table for name, table in tables.items() if table not in (first, DERIVED)}
+
+    def trace(self, name: str) -> set[str]:
+        """Return the columns and features that a feature is made of, through others too, with
+        itself and its table; of anything else itself.
+        """
+        if name not in self._about:
+            return {name}
+        return {*spread_origins([name], self.origins)[name], self._about[name].table}
+
+    def list_dated(self, ages: pd.DataFrame, histories: Mapping[str, Any]) -> list[str]:
+        """Return the features that were known when the as-of day began, for their dates say so:
+        days since dates of which none is later, and what is made of earlier rows of a history.
+
+        Args:
+            ages: of `snapshots.count_days_since`: the `share` that was only known later.
+            histories: table -> its facts, among them `time`.
+        """
+        dated = {str(name) for name in ages.index[ages["share"] == 0]}
+        timed = {table for table, facts in histories.items() if facts["time"] is not None}
+        return [name for name, one in self._about.items() if name in dated or one.table in timed]
+
+    def set_aside(self, withheld: Collection[str]) -> dict[str, pd.DataFrame]:
+        """Take out what is withheld: columns or tables, and the features made of them, through
+        others too.
+
+        Returns:
+            For each that had features their values, numbers as float64 and categories as texts.
+        """
+        origins, found = spread_origins(list(self), self.origins), {}
+        for one in withheld:
+            names = [
+                name for name in self if one in origins[name] or one == self._about[name].table
+            ]
+            if names:
+                found[one] = self.frame()[names]
+            for name in names:
+                del self._values[name], self._about[name]
+        return found
 
     def keep(self, trained: Sequence[Mapping[str, str]]) -> None:
         """Keep the features that a model was trained on, in their order (see `describe`).

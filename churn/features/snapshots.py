@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import datetime
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -149,12 +149,13 @@ def refuse_days(
 
 
 def count_days_since(
-    dates: pd.DataFrame, as_of: pd.Series[Any]
+    dates: pd.DataFrame, as_of: pd.Series[Any], ahead: Collection[str] = ()
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return the days from each date to the as-of day of its row, and how many dates
     were not known then.
 
-    A date on or after the as-of day is missing: nobody knew it when that day began.
+    A date on or after the as-of day is missing: nobody knew it when that day began. Of those in
+    `ahead`, such as a planned end, it was known: the days until then are negative.
 
     Returns:
         Columns `days_since_<name>`, and for each of them its `date`, how many are
@@ -163,7 +164,7 @@ def count_days_since(
     ages, counts = {}, {}
     for name in dates:
         age = (as_of - dates[name]).dt.total_seconds() / 86_400
-        is_late = age <= 0
+        is_late = (age <= 0) & (name not in ahead)
         ages[name_age(str(name))] = np.floor(age.mask(is_late)).astype("float64")
         late = int(is_late.sum())
         counts[name_age(str(name))] = {

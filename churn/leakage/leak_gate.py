@@ -31,6 +31,10 @@ ADVICE = (
     "or, where they are known before the as-of day, allow them by name: "
     "`stages: {transformation: {allowed_columns: [NAME]}}`"
 )
+QUESTION = (
+    "It stays a feature. Is it known when the as-of day begins, whether or not a customer leaves "
+    "later? Then it is honest: allow it by name. If it is written later: `feature: false`"
+)
 _MOST_FEATURES = 60  # that the quick model is given, strongest first; and those of suspects
 _MODELLED = 4  # suspects that the quick model is fitted without, one after the other
 
@@ -40,13 +44,15 @@ class Limits:
     """From which AUC on something is told, and above which it stops the run.
 
     `pair_gain` is how much more a combination has to tell than each of its columns, to
-    stop the run; half of it, to be told.
+    stop the run; half of it, to be told. `follows`: what follows a duration so closely, as a
+    rank correlation, counts the same periods.
     """
 
     told: float
     single: float
     pair: float
     pair_gain: float
+    follows: float = 0.9
 
 
 @dataclass(frozen=True)
@@ -72,6 +78,11 @@ class Suspect:
     reason: str
     stops: bool
 
+    @property
+    def is_pair(self) -> bool:
+        """Whether it is made of several columns."""
+        return len(self.columns) > 1
+
 
 def find_suspects(
     single: pd.DataFrame,
@@ -82,8 +93,8 @@ def find_suspects(
     """Return what tells more than `limits.told`, strongest first.
 
     Args:
-        single: of `leakage.separate_each`.
-        pairs: of `leakage.separate_pairs`.
+        single: of `strength.separate_each`.
+        pairs: of `strength.separate_pairs`.
         limits: when something is told, and when it stops the run.
         late: the share of values that were only known after the as-of day, by feature.
     """
@@ -114,18 +125,24 @@ def _find_single(
 def _find_pairs(
     pairs: pd.DataFrame, alone: Mapping[str, float], limits: Limits
 ) -> Iterator[Suspect]:
+    """Yield the combinations that tell much more than each column. One stops the run only
+    where it counts periods, as bills do that ran on after the as-of day: what two numbers
+    tell together, such as falling use, says nothing of when they were written.
+    """
+    of_pairs = dict(zip(map(str, pairs["combination"]), pairs["AUC"], strict=True))
     seen: set[frozenset[str]] = set()
-    for combination, auc in pairs.itertuples(index=False):
-        gain = auc - max(alone.get(name, 0.5) for name in combination.columns)
-        if (
-            auc < limits.told
-            or gain < limits.pair_gain / 2
-            or frozenset(combination.columns) in seen
-        ):
+    for combination, auc, follows in pairs.itertuples(index=False):
+        less = of_pairs.get(str(combination.without_duration), 0.5) if combination.duration else 0.5
+        gain = auc - max(less, *(alone.get(name, 0.5) for name in combination.columns))
+        is_seen = frozenset(combination.columns) in seen
+        if auc < limits.told or gain < limits.pair_gain / 2 or is_seen:
             continue
         seen.add(frozenset(combination.columns))
         reason = f"together they tell {gain:.2f} more than each alone"
-        is_leak = auc > limits.pair and gain >= limits.pair_gain
+        counts = follows >= limits.follows
+        if counts:
+            reason += f", and they count periods (rank correlation {follows:.2f}) to another day"
+        is_leak = counts and auc > limits.pair and gain >= limits.pair_gain
         yield Suspect(str(combination), combination.columns, float(auc), reason, bool(is_leak))
 
 
@@ -154,17 +171,20 @@ def find_unknown(allowed: Collection[str], known: Collection[str]) -> list[str]:
 
 
 def judge(
-    suspects: list[Suspect], allowed: Collection[str], origins: Mapping[str, set[str]]
+    suspects: list[Suspect],
+    allowed: Collection[str],
+    origins: Mapping[str, set[str]],
+    asked: Collection[str] = (),
 ) -> list[str]:
     """Return the verdict on each suspect: `allowed` where one of its columns, or what
-    it comes from, is; else `stops` the run, or `told`.
+    it comes from, is; else `stops` the run, or `asked`: by params.yaml, or where nothing
+    speaks against it but what it tells.
     """
     verdicts = []
     for suspect in suspects:
         sources = set().union(*(origins.get(name, {name}) for name in suspect.columns))
-        verdicts.append(
-            "allowed" if sources & set(allowed) else "stops" if suspect.stops else "told"
-        )
+        is_asked = not suspect.stops or bool(sources & set(asked))
+        verdicts.append("allowed" if sources & set(allowed) else "asked" if is_asked else "stops")
     return verdicts
 
 
@@ -251,6 +271,16 @@ def list_leaks(suspects: list[Suspect], verdicts: list[str], models: Models) -> 
         for suspect, verdict, loss in zip(suspects, verdicts, models.without, strict=True)
         if verdict == "stops"
     ]
+
+
+def list_questions(suspects: list[Suspect], verdicts: list[str]) -> list[str]:
+    """Say of each suspect that is asked about what it tells, and how to decide."""
+    names = [
+        f"{suspect.name} (AUC {suspect.auc:.3f}, {suspect.reason})"
+        for suspect, verdict in zip(suspects, verdicts, strict=True)
+        if verdict == "asked"
+    ]
+    return [f"To decide: {name}. {QUESTION}" for name in names]
 
 
 def as_table(suspects: list[Suspect], verdicts: list[str], models: Models) -> pd.DataFrame:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -49,6 +49,26 @@ class Combination:
         """Return what tables and messages call it."""
         name = f"{self.one} {self.sign} {self.other}" if self.other else self.one
         return f"{name}, less what {self.duration} explain" if self.duration else name
+
+    @property
+    def without_duration(self) -> Combination:
+        """The same with nothing taken away."""
+        return replace(self, duration="")
+
+    def follow(self, numbers: Mapping[str, pd.Series[Any]]) -> float:
+        """Return how closely it follows its duration, or one duration the other, as a rank
+        correlation: near 1 it counts the same periods. NaN where it has no duration.
+        """
+        if self.sign == "-":
+            values, duration = numbers[self.one], numbers[self.other]
+        elif self.duration:
+            values, duration = self.without_duration.compute(numbers), numbers[self.duration]
+        else:
+            return float("nan")
+        values = values.replace([np.inf, -np.inf], np.nan)
+        if values.nunique() < 2 or duration.nunique() < 2:
+            return float("nan")
+        return float(values.rank().corr(duration.where(values.notna()).rank()))
 
     def compute(self, numbers: Mapping[str, pd.Series[Any]]) -> pd.Series[Any]:
         """Return its values, NaN where it has none."""
@@ -127,7 +147,9 @@ def separate_pairs(
     churned: pd.Series[Any],
     folds: Ints,
 ) -> pd.DataFrame:
-    """Return the strongest combinations of numbers, best first: columns combination and AUC.
+    """Return the strongest combinations of numbers, best first: columns combination, AUC, and
+    `follows`: how closely it follows the duration that is taken away, as Spearman's rank
+    correlation; NaN without a duration.
 
     The ratio of each two numbers, the difference of each two durations; and each
     number, ratio and difference less what a straight line through a duration, such as
@@ -149,9 +171,14 @@ def separate_pairs(
     screened = list(_screen(known, spans, rows, churned.to_numpy(np.float64)[rows], folds[rows]))
     screened.sort(key=lambda pair: -pair[0])  # stable, and the order of combinations is fixed
     strongest = [combination for _, combination in screened[:_MEASURED]]
-    measured = [(each, separate(each.compute(known | spans), churned, folds)) for each in strongest]
+    values = known | spans
+    measured = [
+        (each, separate(each.compute(values), churned, folds), each.follow(values))
+        for each in strongest
+    ]
     measured.sort(key=lambda pair: -pair[1])
-    return pd.DataFrame(measured, columns=["combination", "AUC"]).astype({"AUC": "float64"})
+    table = pd.DataFrame(measured, columns=["combination", "AUC", "follows"])
+    return table.astype({"AUC": "float64", "follows": "float64"})
 
 
 def _screen(

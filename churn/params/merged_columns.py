@@ -112,6 +112,7 @@ def describe_columns(
                 "type": "category",
                 "description": text,
                 "feature": True,
+                **({"suspect": source.suspect} if source.suspect else {}),
             }
         for name, new_name in names.items():
             column = facts[table][name]
@@ -120,8 +121,16 @@ def describe_columns(
                 "type": column.type,
                 "description": column.description,
                 "feature": column.feature and column.type != "id" and name not in barred,
+                **_list_doubts(column, source.suspect),
             }
     return described
+
+
+def _list_doubts(column: Column, of_table: str | None) -> dict[str, str]:
+    """Return what params.yaml suspects of a column, or of its table, and what it asks."""
+    suspect = column.suspect or of_table
+    found = {"suspect": suspect, "ask": column.ask}
+    return {name: why for name, why in found.items() if why}
 
 
 def find_barred(described: Mapping[str, Mapping[str, Any]], params: Params) -> dict[str, str]:

@@ -118,6 +118,11 @@ class Source(Facts):
         description="is a database, an API or a file elsewhere read again on each run? never: "
         "only when forced",
     )
+    suspect: str | None = Field(
+        None,
+        description="why the whole table may tell the outcome: no feature is made of it until its "
+        "name stands in `allowed_columns` of transformation",
+    )
     present: str | None = Field(
         None, description="name of a Yes/No column that says whether a customer has a row here"
     )

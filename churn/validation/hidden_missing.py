@@ -10,10 +10,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from churn import vocabulary
 from churn.tables.encoded import Series, Table, Values
 from churn.validation.suspicions import Suspicion
 
 NEIGHBOURS = 10
+NEAR_ZERO = 0.2  # of the median of other values
 FEWEST_VALUES = 5  # different values beside it; fewer are codes
 
 Floats = npt.NDArray[np.float64]
@@ -54,7 +56,7 @@ def find_hidden_missing(tables: Mapping[str, Table], stand_ins: StandIns) -> lis
         _as_suspicion(name, column, table[column], value)
         for name, table in tables.items()
         for column in table
-        for value in _list_found(table[column], stand_ins)
+        for value in _list_found(column, table[column], stand_ins)
     ]
 
 
@@ -76,17 +78,28 @@ def _quote(text: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-def _list_found(values: Values, stand_ins: StandIns) -> list[Any]:
+def _list_found(column: str, values: Values, stand_ins: StandIns) -> list[Any]:
     present = values.rows - values.missing
     enough = max(stand_ins.fewest_rows, stand_ins.fewest_share * present)
     if values.fact.type == "number":
-        return _find_numbers(values.counts, enough, stand_ins)
+        found = _find_numbers(values.counts, enough, stand_ins)
+        return [value for value in found if value != 0 or not _may_count(column, values.counts)]
     if values.fact.type == "category":
         return _find_words(values, stand_ins.words)
     if values.fact.type == "date":
         days = pd.to_datetime(list(stand_ins.days))
         return [day for day in days if values.counts.get(day, 0) >= enough]
     return []
+
+
+def _may_count(column: str, counts: Series) -> bool:
+    """Whether a column counts something, so that 0 means none: by its name, or as whole numbers
+    that begin near 0.
+    """
+    others = counts.index[counts.index > 0].to_numpy(dtype=np.float64)
+    is_whole = bool((others % 1 == 0).all())
+    is_near = bool(others.min(initial=np.inf) < NEAR_ZERO * np.median(others))
+    return vocabulary.counts_something(column) or (is_whole and is_near)
 
 
 def _find_words(values: Values, words: Collection[str]) -> list[str]:

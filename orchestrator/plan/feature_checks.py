@@ -90,8 +90,8 @@ def _find_recent_days(project: Project, given: Mapping[str, Any]) -> list[int]:
 
 def _unknown(said: Column | None = None) -> Column:
     """Return the facts of a column whose type is not known before it is read."""
-    feature, description = (said.feature, said.description) if said else (True, "")
-    return Column.model_construct(type="unknown", feature=feature, description=description)  # type: ignore[arg-type]
+    kept = {name: getattr(said, name) for name in ("feature", "description")} if said else {}
+    return Column.model_construct(type="unknown", **kept)  # type: ignore[arg-type]
 
 
 def _known_columns(project: Project, params: Params, table: str) -> list[str] | None:

@@ -47,7 +47,8 @@ class Drafted:
 
     def left_out(self, table: str | None = None) -> set[str]:
         """Name the columns of a table that are no features."""
-        return {name for name, column in self.columns(table).items() if not column.feature}
+        columns = self.columns(table).items()
+        return {name for name, one in columns if not one.feature or one.suspect is not None}
 
     def said(self, start: str) -> str:
         """Return the one line, of all that the terminal was told, that starts so; unwrapped."""
@@ -61,9 +62,12 @@ class Drafted:
         return found
 
     def comment(self, name: str) -> str:
-        """Return the comment beside a column."""
+        """Return the comment beside a column, behind what is suspected of it or asked."""
         line = next(line for line in self.text.splitlines() if line.strip().startswith(f"{name}:"))
-        return line.partition("  # ")[2]
+        columns = [self.columns(table).get(name) for table in self.params.sources]
+        doubts = [text for one in columns if one for text in (one.suspect, one.ask)]
+        said = [*doubts, line.partition("  # ")[2]]
+        return "; ".join(text for text in said if text)
 
 
 Drafting = Callable[..., Drafted]

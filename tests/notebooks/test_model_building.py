@@ -100,13 +100,14 @@ def test_leaky_feature_trips_the_gate_and_is_named(
 def test_a_very_good_model_is_only_told_where_the_field_is_unknown(
     train: Stage, customers: pd.DataFrame, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Without `leakage_auc` the run goes on, says that it is suspicious, and which
-    features to look at first.
+    """Without `leakage_auc` the run goes on, and says which column carries the model: that
+    is suspicious.
     """
     payments = 3.0 * customers["churned"] + np.random.default_rng(0).normal(0, 0.8, len(customers))
     names = train(customers.assign(payments=payments), until="choose")
     assert names["too_good"]
-    assert re.search(r"suspicious.*\bfirst at payments", capsys.readouterr().out)
+    assert [one.name for one in names["carried"]] == ["payments"]
+    assert re.search(r"Suspicious: payments", capsys.readouterr().out)
 
 
 def test_money_and_segments_that_do_not_fit_stop_before_training(

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from churn.leakage import outcomes
 from helpers import one_table
 from helpers.drafts import Drafting
 from helpers.people import people, write_csv
@@ -125,8 +126,8 @@ def test_a_name_that_the_feature_store_cannot_hold(draft: Drafting, tmp_path: Pa
 
 
 def test_a_table_of_those_who_left(draft: Drafting, tmp_path: Path) -> None:
-    """Who has a row there has left: the whole table is no source, for already its rows
-    tell the answer.
+    """Who has a row there has left: the whole table is suspect, for already its rows tell the
+    answer; by its name, or by its shape.
     """
     made = people(1200)
     ids = np.array([f"A-{n:05}" for n in made.random.permutation(1200)])
@@ -158,6 +159,8 @@ def test_a_table_of_those_who_left(draft: Drafting, tmp_path: Path) -> None:
             for name, table in tables.items()
         )
     )
-    assert list(drafted.params.sources) == ["accounts", "tickets"]
-    assert "those who left" in drafted.said("churn_events.csv:")
-    assert "those who left" in drafted.said("last_words.csv:")
+    suspects = {name: source.suspect for name, source in drafted.params.sources.items()}
+    assert suspects["churn_events"] == outcomes.TABLE_NAMED
+    assert str(suspects["last_words"]).startswith("shaped as the outcome: 100%")
+    assert suspects["accounts"] is suspects["tickets"] is None
+    assert "allowed_columns: [churn_events]" in drafted.text

@@ -73,6 +73,19 @@ def test_numbers_that_are_only_numbers(values: Sequence[object]) -> None:
     assert hidden(column=values) == []
 
 
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("mails", np.where(COUNTS > 2, 0, RNG.integers(5, 60, ROWS))),
+        ("Number of calls", np.where(COUNTS > 2, 0, RNG.integers(40, 60, ROWS))),
+        ("orders", plant(RNG.integers(30, 90, ROWS), 0)),
+    ],
+)
+def test_no_count_is_missing_because_it_is_0(name: str, values: Sequence[object]) -> None:
+    """Whole numbers that begin near 0, and what is called a count: 0 of them is an answer."""
+    assert hidden(**{name: values}) == []
+
+
 def test_texts_and_days_that_mean_missing() -> None:
     """Whatever their case; what params.yaml names as a code is one; each spelling goes
     into the advice.
