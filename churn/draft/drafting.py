@@ -42,7 +42,7 @@ from churn.draft.suspect_columns import (
     measure,
 )
 from churn.draft.table_reading import Table, find_column, join_parts, read_tables
-from churn.leakage import outcomes
+from churn.leakage import outcome_signs
 from churn.vocabulary import LIKELY, SURE
 
 _SAME = 0.5  # share of the accepted columns that a data set has to have to be the same one
@@ -387,7 +387,7 @@ def _suspect_tables(draft: Draft, drawn: Population | None) -> None:
     if draft.inactivity:
         joined = [name for name in joined if name != draft.inactivity.label.table]
     shaped = {} if drawn is None else find_outcome_tables(drawn)
-    found = {**shaped, **dict(outcomes.find_named_tables(joined, every))}
+    found = {**shaped, **dict(outcome_signs.find_named_tables(joined, every))}
     draft.suspects = {name: why for name, why in found.items() if name in joined}
 
 

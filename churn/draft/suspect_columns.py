@@ -22,7 +22,7 @@ from churn.draft.keys_and_joins import Key, Keys
 from churn.draft.label_guess import Answer
 from churn.draft.named_inputs import Project
 from churn.draft.table_reading import Table
-from churn.leakage import leak_gate, outcomes, strength
+from churn.leakage import leak_gate, outcome_signs, strength
 from churn.tables import repeats
 
 MOST_ROWS = 20_000
@@ -367,10 +367,10 @@ def mark_leaks(
     """
     found = []
     names = [name for table in tables for name in table.columns]
-    of_campaign = outcomes.speaks_of_contact(names, answers)
+    of_campaign = outcome_signs.speaks_of_contact(names, answers)
     for place in drawn.places:
         values = drawn.values[place]
-        named = outcomes.find_why(place[1], of_campaign)
+        named = outcome_signs.find_why(place[1], of_campaign)
         if values.nunique(dropna=False) >= 2:
             seen = seen_at(tables, place)
             found.append(_judge(place, seen, values, drawn, project, named))
@@ -384,7 +384,7 @@ def mark_histories(tables: Sequence[Table], histories: Collection[str]) -> Itera
     for table in tables:
         for name in table.columns if table.name in histories else ():
             words = vocabulary.plain(name)
-            if why := outcomes.find_why_in_history(words):
+            if why := outcome_signs.find_why_in_history(words):
                 yield Mark((table.name, name), why, is_out=True, is_leak=True)
 
 
@@ -423,8 +423,8 @@ def _find_certain(
     if seen.type == "category" and seen.distinct <= 6 and _copies(values, churned):
         return "a copy of the answer under another name"
     if vocabulary.SCORED.search(seen.words) and score.alone > _SPOKEN_OF:
-        return outcomes.MODELLED
-    return outcomes.describe_shape(values.notna(), churned, "a value", outcomes.Shape())
+        return outcome_signs.MODELLED
+    return outcome_signs.describe_shape(values.notna(), churned, "a value", outcome_signs.Shape())
 
 
 def _may_be_use(seen: Seen, score: _Score, gate: float) -> bool:
@@ -551,8 +551,8 @@ def find_outcome_tables(drawn: Population) -> dict[str, str]:
     why: cancellations, exit interviews.
     """
     shapes = {
-        str(table): outcomes.describe_shape(
-            drawn.rows[table] > 0, drawn.churned, "a row", outcomes.Shape()
+        str(table): outcome_signs.describe_shape(
+            drawn.rows[table] > 0, drawn.churned, "a row", outcome_signs.Shape()
         )
         for table in drawn.rows.columns
     }

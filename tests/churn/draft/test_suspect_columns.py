@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from churn.leakage import outcomes
+from churn.leakage import outcome_signs
 from helpers import one_table
 from helpers.drafts import Drafting
 from helpers.people import people, write_csv
@@ -160,7 +160,7 @@ def test_a_table_of_those_who_left(draft: Drafting, tmp_path: Path) -> None:
         )
     )
     suspects = {name: source.suspect for name, source in drafted.params.sources.items()}
-    assert suspects["churn_events"] == outcomes.TABLE_NAMED
+    assert suspects["churn_events"] == outcome_signs.TABLE_NAMED
     assert str(suspects["last_words"]).startswith("shaped as the outcome: 100%")
     assert suspects["accounts"] is suspects["tickets"] is None
     assert "allowed_columns: [churn_events]" in drafted.text

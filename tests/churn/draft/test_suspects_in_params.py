@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from churn.leakage import outcomes
+from churn.leakage import outcome_signs
 from helpers import suspected
 from helpers.drafts import Drafting
 from helpers.people import write_csv
@@ -16,7 +16,7 @@ from helpers.people import write_csv
 def test_the_table_of_the_outcomes_is_suspect(draft: Drafting, tmp_path: Path) -> None:
     """Half of those who left have a row there, and hardly anybody else; the tickets are not."""
     drafted = draft(*suspected.outcome_tables(tmp_path))
-    assert drafted.params.sources["churn_events"].suspect == outcomes.TABLE_NAMED
+    assert drafted.params.sources["churn_events"].suspect == outcome_signs.TABLE_NAMED
     assert drafted.params.sources["tickets"].suspect is None
     assert not drafted.left_out("accounts") - {"account_id"}
     assert "churn_events" in drafted.said("churn_events: by its name")
@@ -46,7 +46,7 @@ def test_how_long_the_call_lasted_that_had_the_outcome(draft: Drafting, tmp_path
     """Of a campaign it is suspect; where the answer is who left, it is asked."""
     drafted = draft(suspected.campaign(tmp_path), label="y=yes")
     assert drafted.left_out() == {"duration"}
-    assert drafted.columns()["duration"].suspect == outcomes.SAME_CONTACT
+    assert drafted.columns()["duration"].suspect == outcome_signs.SAME_CONTACT
     drafted = draft(suspected.campaign(tmp_path, answer="churn"))
     assert drafted.left_out() == set()
     assert drafted.columns()["duration"].ask is not None

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from churn import vocabulary
-from churn.leakage import outcomes
+from churn.leakage import outcome_signs
 
 SIZE = 2_000
 CHURNED = pd.Series(np.arange(SIZE) % 5 == 0).astype("int64")
@@ -37,7 +37,7 @@ def column(table: str = "crm", kind: str = "number", **more: Any) -> dict[str, A
 )
 def test_a_name_says_that_it_is_the_outcome(name: str) -> None:
     """Or that it is written with it, in several languages."""
-    assert outcomes.find_why(name, of_campaign=False) is not None
+    assert outcome_signs.find_why(name, of_campaign=False) is not None
 
 
 @pytest.mark.parametrize(
@@ -62,22 +62,22 @@ def test_a_name_says_that_it_is_the_outcome(name: str) -> None:
 )
 def test_a_name_with_a_word_of_leaving_may_be_honest(name: str) -> None:
     """What was counted, paid or offered before says nothing of who leaves."""
-    assert outcomes.find_why(name, of_campaign=False) is None
+    assert outcome_signs.find_why(name, of_campaign=False) is None
 
 
 def test_the_output_of_another_model_is_known_by_its_name() -> None:
     """Of a classifier, and of a churn score."""
     for name in ("Naive_Bayes_Classifier_Attrition_Flag_1", "churn_score", "propensity"):
-        assert outcomes.find_why(name, of_campaign=False) == outcomes.MODELLED
+        assert outcome_signs.find_why(name, of_campaign=False) == outcome_signs.MODELLED
 
 
 def test_the_duration_of_the_call_that_had_the_outcome() -> None:
     """Where other columns speak of a campaign; not where customers may leave."""
     names = ["age", "duration", "campaign", "contact"]
-    assert outcomes.speaks_of_contact([*names, "y"], ["y"])
-    assert not outcomes.speaks_of_contact([*names, "churned"], ["churned"])
-    assert not outcomes.speaks_of_contact(["age", "duration", "y"], ["y"])
-    assert outcomes.find_why("duration", of_campaign=True) == outcomes.SAME_CONTACT
+    assert outcome_signs.speaks_of_contact([*names, "y"], ["y"])
+    assert not outcome_signs.speaks_of_contact([*names, "churned"], ["churned"])
+    assert not outcome_signs.speaks_of_contact(["age", "duration", "y"], ["y"])
+    assert outcome_signs.find_why("duration", of_campaign=True) == outcome_signs.SAME_CONTACT
 
 
 def test_tables_and_columns_are_found_with_what_the_params_file_suspects() -> None:
@@ -93,19 +93,19 @@ def test_tables_and_columns_are_found_with_what_the_params_file_suspects() -> No
         "state": column("states"),
     }
     history = {"columns": {"closed": column(), "churn_score": column()}}
-    found = outcomes.find_outcomes(columns, {"tickets": history}, ["churned"], "churn")
+    found = outcome_signs.find_outcomes(columns, {"tickets": history}, ["churned"], "churn")
     assert found == {
-        "cancellations": outcomes.TABLE_NAMED,
+        "cancellations": outcome_signs.TABLE_NAMED,
         "plan": "said so",
-        "churn_score": outcomes.MODELLED,
+        "churn_score": outcome_signs.MODELLED,
     }
 
 
 def test_a_word_that_all_tables_share_names_none_of_them() -> None:
     """`churn_calls` and `churn_customers` are of a data set called so."""
     every = ["churn_customers", "churn_calls", "churn_survey"]
-    assert dict(outcomes.find_named_tables(every[1:], every)) == {}
-    named = dict(outcomes.find_named_tables(["churn_events"], ["people", "churn_events"]))
+    assert dict(outcome_signs.find_named_tables(every[1:], every)) == {}
+    named = dict(outcome_signs.find_named_tables(["churn_events"], ["people", "churn_events"]))
     assert list(named) == ["churn_events"]
 
 
@@ -126,24 +126,26 @@ def test_what_hardly_anybody_has_who_stayed_is_shaped_as_the_outcome(
         }
     )
     tables = {"talks_rows": "talks", "talks_hours": "talks", "has_survey": "survey"}
-    found = outcomes.find_shaped(values, tables, CHURNED, outcomes.Shape(), ["has_survey"])
+    found = outcome_signs.find_shaped(
+        values, tables, CHURNED, outcome_signs.Shape(), ["has_survey"]
+    )
     assert set(found) == ({"vote", "talks", "survey"} if is_shaped else set())
 
 
 def test_what_few_of_those_who_left_have_is_not_shaped_as_the_outcome() -> None:
     """Six contacts, which only 3 per cent of those who left had, are an honest sign."""
     is_there = pd.Series((np.arange(SIZE) % 5 == 0) & (np.arange(SIZE) % 150 == 0))
-    times, share = outcomes.weigh_presence(is_there, CHURNED)
+    times, share = outcome_signs.weigh_presence(is_there, CHURNED)
     assert times > 10
     assert share < 0.05
-    assert outcomes.describe_shape(is_there, CHURNED, "a value", outcomes.Shape()) is None
+    assert outcome_signs.describe_shape(is_there, CHURNED, "a value", outcome_signs.Shape()) is None
 
 
 def test_a_table_that_is_allowed_allows_its_columns() -> None:
     """Those of a table with many rows a customer too; a column allows itself."""
     columns = {"code": column("events"), "age": column()}
     histories = {"calls": {"columns": {"length": column()}}}
-    spread = outcomes.spread_allowed(["events", "calls", "age"], columns, histories)
+    spread = outcome_signs.spread_allowed(["events", "calls", "age"], columns, histories)
     assert spread == {"events", "calls", "age", "code", "length"}
 
 
