@@ -64,24 +64,20 @@ def find_twins(
     Args:
         features: a row each; numbers (float64) and texts.
         churned: the answers, 0 and 1.
-        customers: who each row is about; the rows of one customer belong together, and
-            one speaks for all. A row of which that is not known stands alone.
+        customers: who each row is about: his rows belong together, and one speaks for all.
+            A row of which that is not known stands alone.
         places: where each row stands in the table as it came; absent: as in order.
-        by_day: the rows of a customer are those of several days, in order: the last speaks
-            for all. Else the one with the smallest hash does, so that a customer who is
-            there twice says the same twice, in whatever order.
+        by_day: a customer's rows are those of several days, in order: the last speaks for
+            all. Else the one with the smallest hash does, in whatever order they come.
         looked_at: with more customers, near copies are looked for on a tenth of so many.
         seed: of what is random.
     """
     owner = _number_owners(customers)
     last = _find_spokesmen(owner, features, by_day=by_day)
-    answers = churned.to_numpy(np.int64)[last]
-    latest = features.iloc[last] if len(last) < len(owner) else features
+    answers, latest = churned.to_numpy(np.int64)[last], features.iloc[last]
     columns = [Column.of(latest[name]) for name in latest]
     place = _place_rows(places, last)
-    hashed = [*columns, Column.of(pd.Series(answers.astype(np.float64)))]
-    equal = repeats.hash_rows([column.code for column in hashed])
-    same, notes = _find_identical(hashed, equal)
+    same, equal, notes = _find_identical(columns, answers)
     distinct = np.flatnonzero(~pd.Series(equal).duplicated())
     distinct = distinct[np.argsort(place[distinct], kind="stable")]
     taken = [column.take(distinct) for column in columns]
@@ -120,23 +116,30 @@ def _place_rows(places: pd.Series[Any] | None, rows: Ints) -> Ints:
     return places.to_numpy(np.int64)[rows]
 
 
-def _find_identical(columns: list[Column], equal: Hashes) -> tuple[Pairs, list[str]]:
-    """Return pairs that link the rows that are equal, none where chance makes them
-    (`repeats.are_by_chance`), and what is to be said of it.
+def _find_identical(columns: list[Column], answers: Ints) -> tuple[Pairs, Hashes, list[str]]:
+    """Return pairs that link the rows that are equal, answers included, none where chance makes
+    them (`repeats.are_by_chance`); the hash of each row; and what is to be said of it.
     """
+    hashed = [*columns, Column.of(pd.Series(answers.astype(np.float64)))]
+    codes = [column.code for column in hashed]
+    equal = repeats.hash_rows(codes)
     code, size = pd.factorize(equal)[0], len(equal)
     rows = int((np.bincount(code, minlength=1)[code] > 1).sum()) if size else 0
     if rows == 0:
-        return np.empty((0, 2), np.int64), []
-    if repeats.are_by_chance([column.code for column in columns]):
-        return np.empty((0, 2), np.int64), [
-            f"{rows:,} customers are equal to another in all features and the answer. As many are "
-            "equal but for one feature as chance would have it, so these are no copies: the table "
-            "has few distinct values."
-        ]
+        return np.empty((0, 2), np.int64), equal, []
+    if repeats.are_by_chance(codes):
+        return (
+            np.empty((0, 2), np.int64),
+            equal,
+            [
+                f"{rows:,} customers are equal to another in all features and the answer. As many are "
+                "equal but for one feature as chance would have it, so these are no copies: the table "
+                "has few distinct values."
+            ],
+        )
     first = pd.Series(np.arange(size)).groupby(code).transform("first").to_numpy()
     others = np.flatnonzero(first != np.arange(size))
-    return np.column_stack([first[others], others]), []
+    return np.column_stack([first[others], others]), equal, []
 
 
 def _cut_chains(pairs: Pairs, size: int) -> tuple[Pairs, list[str]]:

@@ -122,16 +122,15 @@ def write_features(
         customers: a row for each customer and day, in order, with the id and every feature.
         features: what they are.
         customer_id: the column that names a customer.
-        as_of: the day of each row; 2000-01-01 stands for one that is not known. Several
-            rows of one customer and day are told apart by a second each, in their order.
+        as_of: the day of each row; 2000-01-01 if it is not known. Rows of one customer and
+            day are told apart by a second each.
         online: fill the online store, too.
 
     Returns:
         The features, a row for each of the customers, in the same order.
 
     Raises:
-        GateError: it cannot hold the customer id under its name, or one of its two stores
-            answers otherwise than was written.
+        GateError: it cannot hold the id's name, or a store answers otherwise than was written.
     """
     gate(find_unfit_names([customer_id]), "The feature store cannot hold this name of the id")
     moments = _tell_apart(as_of.fillna(pd.Timestamp("2000-01-01")), customers[customer_id])

@@ -168,27 +168,38 @@ def find_near_copies(
     )
     found = [_verify_lag(columns, churned, places, lag, random) for lag in lags]
     asked = rows
-    if size > looked_at:  # whether neighbours are mutual only theirs can tell
-        others = np.setdiff1d(near[:, :2], rows)
-        theirs = _find_neighbours(columns, churned, space, others)
-        rows = np.concatenate([asked, others])
-        order = np.argsort(rows, kind="stable")
-        rows = rows[order]
-        near = np.concatenate([near, theirs[0]])[order]
-        information = np.concatenate([information, theirs[1]])[order]
+    if size > looked_at:
+        rows, near, information = _add_neighbours(columns, churned, space, rows, near, information)
     is_asked = np.isin(rows, asked)
     families = _find_families(near, information, rows, is_asked)
     pairs = np.unique(np.sort(np.concatenate([_NO_PAIRS, *found, families]), axis=1), axis=0)
-    stand_out = np.isin(rows[is_asked], families)
+    by_lag = dict(zip(lags, found, strict=True))
     return NearCopies(
         pairs,
         int(is_asked.sum()),
         lags=tuple(lags),
-        stretches=tuple(
-            lag for lag, own in zip(lags, found, strict=True) if _is_stretch(places, lag, own)
-        ),
-        stand_out=int(stand_out.sum()),
+        stretches=tuple(lag for lag, own in by_lag.items() if _is_stretch(places, lag, own)),
+        stand_out=int(np.isin(rows[is_asked], families).sum()),
     )
+
+
+def _add_neighbours(
+    columns: list[Column],
+    churned: Ints,
+    space: Floats,
+    rows: Ints,
+    near: Pairs,
+    information: Floats,
+) -> tuple[Ints, Pairs, Floats]:
+    """Return rows with their nearest ones, neighbours and information of them all: whether
+    neighbours are mutual only theirs can tell.
+    """
+    others = np.setdiff1d(near[:, :2], rows)
+    theirs = _find_neighbours(columns, churned, space, others)
+    rows = np.concatenate([rows, others])
+    order = np.argsort(rows, kind="stable")
+    near = np.concatenate([near, theirs[0]])[order]
+    return rows[order], near, np.concatenate([information, theirs[1]])[order]
 
 
 def _project(columns: list[Column], random: np.random.Generator, dimensions: int) -> Floats:

@@ -43,10 +43,9 @@ def take_snapshots(
     The table `training` has each customer on each `as_of` day of the params file. The
     table `scoring` has each customer once, on the day asked for, else the last that the
     data knows: with a label from an end date the day after the last begin or end in the
-    data, with one from inactivity the day after the last row; where a column holds the
-    day, the newest there; else `as_of` of the params file. Of a customer with several rows
-    that no day tells apart it has the last one. Where nothing tells the day it
-    is unknown (NaT).
+    data, with one from inactivity the day after the last row; where a column holds the day,
+    the newest there; else `as_of` of the params file, or unknown (NaT). Of a customer with
+    several rows that no day tells apart it has the last one.
 
     Raises:
         GateError: there is no such table; the day is none, or nothing tells it though

@@ -162,13 +162,20 @@ def record(
         datasets = tracking.log_evidence(evidence, pointers_dir)
         logged = log_model(run, model, facts["model"], example, facts)
         mlflow.log_metrics(dict(evidence.metrics), model_id=logged.model_id)
-        kept = store.registered_model, origin.data_set
-        if not origin.run_id:
-            name = model_names.name_for(*kept)
-            return Recorded(name, logged, run.info.run_id, datasets, origin)
-        name = model_names.claim(*kept)
-        version = register(logged, name, origin.as_tags() | tracking.as_tags(datasets))
-    return Recorded(name, version, run.info.run_id, datasets, origin)
+        name, kept = _keep(logged, store, origin, datasets)
+    return Recorded(name, kept, run.info.run_id, datasets, origin)
+
+
+def _keep(
+    logged: LoggedModel, store: Store, origin: Origin, datasets: Mapping[str, str]
+) -> tuple[str, KeptModel]:
+    """Register a model of a flow's run; return the name of its data set's registered model, and
+    the model as it is kept.
+    """
+    if not origin.run_id:
+        return model_names.name_for(store.registered_model, origin.data_set), logged
+    name = model_names.claim(store.registered_model, origin.data_set)
+    return name, register(logged, name, origin.as_tags() | tracking.as_tags(datasets))
 
 
 def gather_facts(

@@ -69,11 +69,11 @@ def test_it_has_one_parameters_cell_with_help_on_each_line(path: Path) -> None:
 
 
 def test_it_is_small(notebook: NotebookNode) -> None:
-    """At most 26 code cells, of at most 15 lines (parameters apart), with at most 2
+    """At most 29 code cells, of at most 15 lines (parameters apart), with at most 2
     functions in all.
     """
     cells = code_cells(notebook)
-    assert len(cells) <= 26
+    assert len(cells) <= 29
     long = [
         cell.id
         for cell in cells
