@@ -78,8 +78,7 @@ def find_twins(
     columns = [Column.of(latest[name]) for name in latest]
     place = _place_rows(places, last)
     same, equal, notes = _find_identical(columns, answers)
-    distinct = np.flatnonzero(~pd.Series(equal).duplicated())
-    distinct = distinct[np.argsort(place[distinct], kind="stable")]
+    distinct = _list_distinct(equal, place)
     taken = [column.take(distinct) for column in columns]
     risen = place[distinct] - place.min(initial=0)
     near = find_near_copies(taken, answers[distinct], risen, looked_at=looked_at, seed=seed)
@@ -128,18 +127,21 @@ def _find_identical(columns: list[Column], answers: Ints) -> tuple[Pairs, Hashes
     if rows == 0:
         return np.empty((0, 2), np.int64), equal, []
     if repeats.are_by_chance(codes):
-        return (
-            np.empty((0, 2), np.int64),
-            equal,
-            [
-                f"{rows:,} customers are equal to another in all features and the answer. As many are "
-                "equal but for one feature as chance would have it, so these are no copies: the table "
-                "has few distinct values."
-            ],
+        told = (
+            f"{rows:,} customers are equal to another in all features and the answer. As many are "
+            "equal but for one feature as chance would have it, so these are no copies: the table "
+            "has few distinct values."
         )
+        return np.empty((0, 2), np.int64), equal, [told]
     first = pd.Series(np.arange(size)).groupby(code).transform("first").to_numpy()
     others = np.flatnonzero(first != np.arange(size))
     return np.column_stack([first[others], others]), equal, []
+
+
+def _list_distinct(equal: Hashes, place: Ints) -> Ints:
+    """Return the first row of each hash, in the order of their places."""
+    distinct = np.flatnonzero(~pd.Series(equal).duplicated())
+    return distinct[np.argsort(place[distinct], kind="stable")]
 
 
 def _cut_chains(pairs: Pairs, size: int) -> tuple[Pairs, list[str]]:
