@@ -392,7 +392,7 @@ def read_recorded(kept: KeptModel, name: str, tag: str) -> bytes:
     )
     if (measured := hashlib.sha256(content).hexdigest()) != recorded:
         raise TrackingError(
-            f"{file} is not what was recorded as {describe(kept)}: "
+            f"{file} is not what was registered as {describe(kept)}: "
             f"its SHA-256 is {measured}, recorded is {recorded}. Do not use it: train again."
         )
     return content

@@ -109,10 +109,17 @@ class Company:
             known,
             is_named=True,
         )
-        return champions.challenge(version, dataclasses.replace(challenger, **changes), RULES)
+        challenger = dataclasses.replace(challenger, **changes)
+        return champions.challenge(as_entry(version), challenger, RULES)
 
 
 _KINDS = ("number", "category")
+
+
+def as_entry(version: Any) -> registry.Recorded:
+    """A version as the notebook knows it."""
+    origin = registry.Origin(version.tags["churn.run_id"], "", "Company", "real")
+    return registry.Recorded(version.name, version, version.run_id, {}, origin)
 
 
 @pytest.fixture
@@ -137,20 +144,20 @@ def test_first_model_then_a_worse_one_then_a_better_one(company: Company) -> Non
     first = company.register(["price"], ["contract"])
     decision = company.challenge(*first)
     assert (decision.promoted, decision.sentence) == (True, "first model")
-    champions.carry_out(decision, first[0], first[2], str(company.folder / "accepted"))
+    champions.carry_out(decision, as_entry(first[0]), first[2], str(company.folder / "accepted"))
     assert champions.read_history("churn")[0]["reason"] == "first model"
 
     worse = company.register(["price"], ["contract"], rows=100)
     decision = company.challenge(*worse)
     assert not decision.promoted
     assert decision.sentence.startswith("kept champion 1: log loss 0.")
-    champions.carry_out(decision, worse[0], worse[2], str(company.folder / "accepted"))
+    champions.carry_out(decision, as_entry(worse[0]), worse[2], str(company.folder / "accepted"))
     assert find_number() == "1"
 
     better = company.register(NUMBERS, CATEGORIES)
     decision = company.challenge(*better)
     assert decision.sentence.startswith("promoted over 1: log loss 0.")
-    champions.carry_out(decision, better[0], better[2], str(company.folder / "accepted"))
+    champions.carry_out(decision, as_entry(better[0]), better[2], str(company.folder / "accepted"))
     assert find_number() == "3"
     tags = mlflow.MlflowClient().get_model_version("churn", "3").tags
     assert tags["promotion"] == decision.sentence == tags["champion.reason"]
@@ -308,7 +315,7 @@ def test_what_cannot_be_promoted_is_refused(company: Company) -> None:
         champions.promote("churn", "7", reason="", by="")
     (file,) = (path for path in company.folder.rglob("model.skops") if _belongs(path, "2"))
     file.write_bytes(file.read_bytes() + b" ")
-    with pytest.raises(TrackingError, match=r"not what was registered.*\bchurn 2\b"):
+    with pytest.raises(TrackingError, match=r"not what was registered.*\bchurn/2\b"):
         champions.promote("churn", "2", reason="", by="")
     assert find_number() == "1"
 
