@@ -24,4 +24,3 @@ def draw_strengths(single: pd.DataFrame, pairs: pd.DataFrame, told: float, most:
     axes.axvline(most, color=sns.color_palette()[3], linestyle="--")
     axes.set(title="How well features tell who churns (dashed: too well)", xlim=(0.5, 1))
     axes.set_xlabel("AUC (0.5: not at all)")
-    plt.show()
