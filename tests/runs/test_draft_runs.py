@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from churn.baseline import slug
 from churn.params import ColumnLabel, EndDateLabel, Params, load_params
 from helpers import many_tables, one_table
 from helpers.drafts import init
@@ -108,10 +109,10 @@ def test_made_up_companies(
     run: Running, tmp_path: Path, shape: Callable[[Path], list[Path]]
 ) -> None:
     """Each shape runs to a registered model that is neither blind nor too good to be true."""
-    _, record = run(*shape(tmp_path))
+    params, record = run(*shape(tmp_path))
     check(record, 0.6, 0.87)
-    registered = str(record.stage("model_building").results["registered_model"])
-    assert registered.startswith("churn")
+    registered = record.stage("model_building").results["registered_model"]
+    assert registered in ("churn", f"churn-{slug(params.name)}")
 
 
 def test_end_dates_and_snapshots(run: Running, tmp_path: Path) -> None:
