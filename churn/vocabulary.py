@@ -284,7 +284,7 @@ ALSO_MISSING_AMONG_NUMBERS = frozenset(
     ("none", "no", "n", "nil", "inf", "-inf", "error", "keine", "aucun", "ninguno")
 )
 # How much the name of a column says for it being the answer; what its values say is added.
-CALLEDCHURN, CALLED_LEAVING = 4.0, 3.0
+CALLED_CHURN, CALLED_LEAVING = 4.0, 3.0
 SURE = CALLED_LEAVING  # from here on there is no doubt
 CALLED_TARGET = 1.5  # what may be called so otherwise, too: `class`, `subscriber`
 LIKELY = CALLED_TARGET  # from here on it is an answer, if nothing says more
@@ -355,7 +355,7 @@ def rate_label_name(name: str) -> float:
     if match := LEAVING.search(name):
         others = [word for word in name.split() if word not in NEUTRAL and not LEAVING.search(word)]
         others += COUNTING.findall(name)
-        base = CALLEDCHURN if match[0] in ("churn", "attrit") else CALLED_LEAVING
+        base = CALLED_CHURN if match[0] in ("churn", "attrit") else CALLED_LEAVING
         return max(base - _OTHER_WORD * len(others), CALLED_LEAVING_AND_MORE)
     if WEAK_LABEL.fullmatch(name) or STANDING.fullmatch(name):
         return CALLED_TARGET
@@ -368,8 +368,7 @@ def names_outcome(name: str) -> bool:
     """Whether a plain name says that a column is the outcome itself, or is written with it:
     `churn date`, `exit reason`, `predicted churn`; not `previous churn` or `days inactive`.
     """
-    match = LEAVING.search(name)
-    if match is None or _EARLIER.search(name) or _VAGUE.search(match[0]):
+    if not _speaks_of_leaving(name):
         return False
     is_churn = bool(CHURN.search(name))
     for word in name.split():
@@ -382,6 +381,11 @@ def names_outcome(name: str) -> bool:
     return True
 
 
+def _speaks_of_leaving(name: str) -> bool:
+    match = LEAVING.search(name)
+    return match is not None and not _EARLIER.search(name) and not _VAGUE.search(match[0])
+
+
 def _goes_with_leaving(word: str, is_churn: bool) -> bool:
     if word in NEUTRAL or word in _OF_LEAVING or SPOILING.search(word):
         return is_churn or word not in _OF_CUSTOMERS
@@ -392,15 +396,9 @@ def names_outcomes_table(name: str) -> bool:
     """Whether a plain name says that a table holds the outcomes: `churn events`,
     `cancellations`, `exit interviews`.
     """
-    match = LEAVING.search(name)
-    return (
-        match is not None
-        and not _EARLIER.search(name)
-        and not _VAGUE.search(match[0])
-        and all(
-            LEAVING.search(word) or _goes_with_leaving(word, bool(CHURN.search(name)))
-            for word in name.split()
-        )
+    is_churn = bool(CHURN.search(name))
+    return _speaks_of_leaving(name) and all(
+        LEAVING.search(word) or _goes_with_leaving(word, is_churn) for word in name.split()
     )
 
 

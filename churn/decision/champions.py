@@ -172,8 +172,8 @@ def _find_version(name: str, wanted: str) -> ModelVersion:
 
 def _list_words(version: ModelVersion) -> list[str]:
     """Return what a version may be called: its number, its run, or both names of it."""
-    named = f"{version.name}/{version.version}"
-    words = [str(version.version), version.tags.get("churn.run_id", ""), named, f"models:/{named}"]
+    names = registry.describe(version), registry.address(version)
+    words = [str(version.version), version.tags.get("churn.run_id", ""), *names]
     return [word for word in words if word]
 
 

@@ -104,11 +104,6 @@ class _Rows:
             pd.factorize(self.groups[inside])[0],
         )
 
-    @property
-    def are_alone(self) -> bool:
-        """Whether each row is a group of its own."""
-        return len(self.groups) == int(self.groups.max(initial=-1)) + 1
-
 
 def measure(
     cuts: pd.DataFrame,
@@ -169,10 +164,15 @@ def _measure(inside: Flags, every: _Rows) -> dict[str, float]:
 
 def _spread_of_churners(rows: _Rows) -> float:
     """Return the standard error of the number of churners, if the probabilities are right."""
-    if rows.are_alone:
+    if _are_alone(rows.groups):
         return float(np.sqrt(np.sum(rows.probability * (1 - rows.probability)))) or np.nan
     off = np.bincount(rows.groups, weights=rows.churned - rows.probability)
     return float(np.sqrt(np.sum(off**2))) or np.nan
+
+
+def _are_alone(groups: Groups) -> bool:
+    """Whether each row is a group of its own."""
+    return len(groups) == int(groups.max(initial=-1)) + 1
 
 
 def effective_size(values: npt.NDArray[Any], groups: Groups) -> float:
@@ -181,7 +181,7 @@ def effective_size(values: npt.NDArray[Any], groups: Groups) -> float:
     `groups` are numbered from 0.
     """
     size = len(values)
-    if size == groups.max(initial=-1) + 1:
+    if _are_alone(groups):
         return size
     off = values - values.mean()
     of_groups = np.bincount(groups, weights=off)
@@ -266,13 +266,13 @@ def _error(above: Floats, below: Floats, churned: Labels, groups: Groups) -> flo
     """Return the standard error of the mean of either; `above` is of the churners, `below`
     of the stayers, `groups` of all, numbered from 0.
     """
-    number = int(groups.max()) + 1
-    if number == len(groups):
+    if _are_alone(groups):
         return float(np.sqrt(above.var(ddof=1) / len(above) + below.var(ddof=1) / len(below)))
     off = np.empty(len(churned))
     off[churned == 1] = (above - above.mean()) / len(above)
     off[churned == 0] = (below - below.mean()) / len(below)
     of_groups = np.bincount(groups, weights=off)
+    number = len(of_groups)
     return float(np.sqrt(number / (number - 1) * np.sum(of_groups**2)))
 
 

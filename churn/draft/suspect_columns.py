@@ -8,6 +8,7 @@ import datetime
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -61,6 +62,11 @@ class Population:
     groups: Ints
     all: int
     all_churned: int
+
+    @cached_property
+    def folds(self) -> Ints:
+        """The fold of each row, for what is measured of a column."""
+        return strength.fold_groups(self.groups)
 
     @property
     def places(self) -> list[Place]:
@@ -165,10 +171,7 @@ def _owners_of_rows(table: Table, keys: Keys) -> pd.Series[Any]:
         texts = table.frame[keys.group].astype("str").str.strip()
     else:
         texts = _keys_of_rows(table, keys.first)
-    numbers = pd.factorize(texts)[0].astype(np.int64)
-    unknown = numbers < 0
-    numbers[unknown] = numbers.max(initial=-1) + 1 + np.arange(unknown.sum())
-    return pd.Series(numbers, index=table.frame.index)
+    return pd.Series(repeats.number_groups(texts), index=table.frame.index)
 
 
 def _look_up(
@@ -396,7 +399,7 @@ def _judge(
     project: Project,
     named: str | None,
 ) -> Mark | None:
-    churned, folds = drawn.churned, strength.fold_groups(drawn.groups)
+    churned, folds = drawn.churned, drawn.folds
     score = _Score(
         strength.separate(values, churned, folds), _measure_absence(values, churned, folds)
     )
@@ -503,9 +506,8 @@ def _find_pairs(
     spans |= {
         name: frame[name] for name in durations if drawn.months is None or places[name][1] != name
     }
-    folds = strength.fold_groups(drawn.groups)
-    single = strength.separate_each(frame, drawn.churned, folds)
-    pairs = strength.separate_pairs(frame, spans, drawn.churned, folds)
+    single = strength.separate_each(frame, drawn.churned, drawn.folds)
+    pairs = strength.separate_pairs(frame, spans, drawn.churned, drawn.folds)
     strong = [one for one in leak_gate.find_suspects(single, pairs, limits) if one.is_pair]
     return [_blame(one, places) for one in strong if any(name in places for name in one.columns)]
 
@@ -564,9 +566,7 @@ def judge_rows(drawn: Population, gate: float) -> Iterator[tuple[str, str]]:
     question.
     """
     for table in drawn.rows.columns:
-        auc = strength.separate(
-            drawn.rows[table], drawn.churned, strength.fold_groups(drawn.groups)
-        )
+        auc = strength.separate(drawn.rows[table], drawn.churned, drawn.folds)
         if auc > gate:
             yield (
                 str(table),

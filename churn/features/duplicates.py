@@ -72,7 +72,7 @@ def find_twins(
         looked_at: with more customers, near copies are looked for on a tenth of so many.
         seed: of what is random.
     """
-    owner = _number_owners(customers)
+    owner = repeats.number_groups(customers)
     last = _find_spokesmen(owner, features, by_day=by_day)
     answers, latest = churned.to_numpy(np.int64)[last], features.iloc[last]
     columns = [Column.of(latest[name]) for name in latest]
@@ -89,14 +89,6 @@ def find_twins(
     notes += [*cut, *_describe_search(near, len(distinct))]
     own = "of one customer on several days" if by_day else "of one customer or group"
     return Twins(group, _count(owner, own, found), found, notes)
-
-
-def _number_owners(customers: pd.Series[Any]) -> Ints:
-    """Number the customers; each row of an unknown one has a number of its own."""
-    owner = pd.factorize(customers)[0].astype(np.int64)
-    unknown = owner < 0
-    owner[unknown] = owner.max(initial=-1) + 1 + np.arange(unknown.sum())
-    return owner
 
 
 def _find_spokesmen(owner: Ints, features: pd.DataFrame, *, by_day: bool) -> Ints:

@@ -93,9 +93,7 @@ class FeatureSet:
 
     def frame(self) -> pd.DataFrame:
         """Return a column for each feature: numbers are float64, categories texts."""
-        parts = [values.reset_index(drop=True) for values in self._values.values()]
-        names = pd.Index(list(self._values), dtype="str")
-        return pd.concat(parts, axis=1).set_axis(names, axis=1) if parts else pd.DataFrame()
+        return _as_frame(self._values)
 
     def meaning(self, name: str) -> str:
         """Return what a feature says of a customer."""
@@ -143,9 +141,9 @@ class FeatureSet:
                 name for name in self if one in origins[name] or one == self._about[name].table
             ]
             if names:
-                found[one] = self.frame()[names]
+                found[one] = _as_frame({name: self._values.pop(name) for name in names})
             for name in names:
-                del self._values[name], self._about[name]
+                del self._about[name]
         return found
 
     def keep(self, trained: Sequence[Mapping[str, str]]) -> None:
@@ -216,3 +214,9 @@ def fit_names(names: Iterable[str]) -> dict[str, str]:
             taken.add(new)
             renamed[name] = new
     return renamed
+
+
+def _as_frame(values: Mapping[str, pd.Series[Any]]) -> pd.DataFrame:
+    parts = [each.reset_index(drop=True) for each in values.values()]
+    names = pd.Index(list(values), dtype="str")
+    return pd.concat(parts, axis=1).set_axis(names, axis=1) if parts else pd.DataFrame()

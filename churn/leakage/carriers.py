@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from churn.leakage import leak_gate, strength
+from churn.leakage.strength import Ints
 
 _COPIES = 0.01  # AUC: columns that tell as much as one another are taken out together
 _MOST = 3  # columns that are looked at
@@ -45,29 +44,21 @@ class Carrier:
         )
 
 
-class Examples(Protocol):
-    """What is known of the customers; see `modelling.splitting.Examples`."""
-
-    @property
-    def features(self) -> pd.DataFrame:
-        """The features."""
-
-    @property
-    def churned(self) -> npt.NDArray[np.int64]:
-        """The answers, 0 and 1."""
-
-    @property
-    def groups(self) -> npt.NDArray[np.int64]:
-        """Rows of one are in one fold."""
-
-
 def find_carriers(
-    train: Examples, alone: pd.Series[Any], limits: Limits, in_time: Collection[str]
+    features: pd.DataFrame,
+    churned: pd.Series[Any],
+    groups: Ints,
+    alone: pd.Series[Any],
+    limits: Limits,
+    *,
+    in_time: Collection[str],
 ) -> list[Carrier]:
     """Return the columns that carry a model.
 
     Args:
-        train: the customers.
+        features: of the customers.
+        churned: the answers, 0 and 1.
+        groups: rows of one are in one fold.
         alone: the AUC of each feature, the highest first.
         limits: when a column does.
         in_time: features of which it is known that they were known in time; they are no
@@ -76,13 +67,12 @@ def find_carriers(
     strong = [str(name) for name in alone.index[alone >= limits.alone] if name not in in_time]
     if not strong:
         return []
-    folds = strength.fold_groups(train.groups, leak_gate.FOLDS)
-    answers = pd.Series(train.churned)
-    with_all = leak_gate.score_quickly(train.features, answers, folds)
+    folds = strength.fold_groups(groups, leak_gate.FOLDS)
+    with_all = leak_gate.score_quickly(features, churned, folds)
     found = []
     for name in strong[:_MOST]:
         copies = [other for other in strong if abs(alone[other] - alone[name]) <= _COPIES]
-        without = leak_gate.score_quickly(train.features.drop(columns=copies), answers, folds)
+        without = leak_gate.score_quickly(features.drop(columns=copies), churned, folds)
         told, lost = alone[name] - 0.5, with_all - without
         if told >= limits.share * (with_all - 0.5) and lost >= limits.jump * (with_all - 0.5):
             found.append(Carrier(name, float(alone[name]), with_all, without))

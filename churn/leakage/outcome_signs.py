@@ -8,7 +8,6 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from churn import vocabulary
@@ -167,6 +166,8 @@ def compare(
     withheld: Mapping[str, pd.DataFrame],
     churned: pd.Series[Any],
     groups: Ints,
+    *,
+    without: float,
 ) -> tuple[pd.DataFrame, float]:
     """Return what a quick model would be with what is withheld.
 
@@ -175,26 +176,23 @@ def compare(
         withheld: for each column or table its features, which are none of the kept ones.
         churned: the answers, 0 and 1.
         groups: rows of one are in one fold.
+        without: the AUC of the model as it is.
 
     Returns:
         A row for each with `AUC alone`, of the strongest of its features, and `model with it`;
         and the AUC of the model with them all.
     """
-    folds = strength.fold_groups(groups)
+    folds, of_model = strength.fold_groups(groups), strength.fold_groups(groups, leak_gate.FOLDS)
+
+    def score(*more: pd.DataFrame) -> float:
+        return leak_gate.score_quickly(pd.concat([kept, *more], axis=1), churned, of_model)
+
     lines = {}
     for name, values in withheld.items():
         alone = strength.separate_each(values, churned, folds)["AUC"].max()
-        lines[name] = [float(alone), _score(kept, [values], churned, groups)]
+        lines[name] = [float(alone), score(values)]
     table = pd.DataFrame.from_dict(lines, orient="index", columns=["AUC alone", "model with it"])
-    every = _score(kept, list(withheld.values()), churned, groups)
-    return table, every
-
-
-def _score(
-    kept: pd.DataFrame, more: Sequence[pd.DataFrame], churned: pd.Series[Any], groups: Ints
-) -> float:
-    folds = strength.fold_groups(np.asarray(groups), leak_gate.FOLDS)
-    return leak_gate.score_quickly(pd.concat([kept, *more], axis=1), churned, folds)
+    return table, score(*withheld.values()) if withheld else without
 
 
 def weigh_presence(is_there: pd.Series[Any], churned: pd.Series[Any]) -> tuple[float, float]:

@@ -110,9 +110,9 @@ def claim(base: str, data_set: str) -> str:
     A registered model of version 0.1.0 is noted to be that of its champion's data set, so that
     it stays that one's.
     """
-    client = mlflow.MlflowClient()
-    owners = {one.name: one.data_set for one in list_names(base)}
-    name = name_for(base, data_set)
+    client, known = mlflow.MlflowClient(), list_names(base)
+    owners = {one.name: one.data_set for one in known}
+    name = _name_for(base, data_set, known)
     if name in owners:
         client.set_registered_model_tag(name, TAG, data_set)
     else:
@@ -124,8 +124,7 @@ def claim(base: str, data_set: str) -> str:
 
 def name_for(base: str, data_set: str) -> str:
     """Return the name of a data set's registered model, or the one that it will get."""
-    known = list_names(base)
-    return _find_own(base, data_set, known) or _choose_name(base, data_set, known)
+    return _name_for(base, data_set, list_names(base))
 
 
 def find_owner(name: str) -> str:
@@ -201,6 +200,10 @@ def _find_own(base: str, data_set: str, known: Collection[Named]) -> str:
     own = [one.name for one in known if one.data_set == data_set and _is_of(base, one.name)]
     nobodys = [one.name for one in known if one.name == base and not one.data_set]
     return next(iter(own + nobodys), "")
+
+
+def _name_for(base: str, data_set: str, known: Collection[Named]) -> str:
+    return _find_own(base, data_set, known) or _choose_name(base, data_set, known)
 
 
 def _choose_name(base: str, data_set: str, known: Collection[Named]) -> str:

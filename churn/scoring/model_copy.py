@@ -60,7 +60,7 @@ def find_version(wanted: str, asked: Asked) -> ModelVersion:
 def _refuse_others(version: ModelVersion) -> None:
     owner = model_names.find_owner(version.name)
     if model_names.is_of_another(version, owner):
-        address, own = f"models:/{version.name}/{version.version}", model_names.data_set_of(version)
+        address, own = registry.address(version), model_names.data_set_of(version)
         raise TrackingError(
             f"{address} is a model of the data set {own!r}, not of {owner!r}. To use it all the "
             f"same, name it whole: --model {address}."
@@ -100,7 +100,7 @@ def refuse_old(version: ModelVersion, facts: Mapping[str, Any]) -> None:
     """
     if lacking := find_lacking_facts(facts):
         raise TrackingError(
-            f"models:/{version.name}/{version.version} cannot be used for scoring: it keeps no "
+            f"{registry.address(version)} cannot be used for scoring: it keeps no "
             f"{', '.join(lacking)} of its training. Train a new version: churn run."
         )
 
@@ -108,7 +108,7 @@ def refuse_old(version: ModelVersion, facts: Mapping[str, Any]) -> None:
 def lay_out(version: ModelVersion, contents: Mapping[str, bytes], into: Path) -> dict[str, Any]:
     """Write a version's files into a folder, unless they lie there; say what they are."""
     fetched = {
-        "model": f"models:/{version.name}/{version.version}",
+        "model": registry.address(version),
         "model_sha256": hashlib.sha256(contents[registry.MODEL_FILE]).hexdigest(),
         "run_id": version.tags.get("churn.run_id", ""),
         "data_set": json.loads(contents[MODEL_FACTS])["data_set"],

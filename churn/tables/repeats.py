@@ -21,6 +21,7 @@ _BY_CHANCE = 0.5  # share of the equal pairs that chance has to explain
 Hashes = npt.NDArray[np.uint64]
 Codes = npt.NDArray[Any]
 Bools = npt.NDArray[np.bool_]
+Ints = npt.NDArray[np.int64]
 
 
 def hash_rows(columns: Sequence[Codes]) -> Hashes:
@@ -89,6 +90,16 @@ def _explain_by_chance(hashed: list[Hashes]) -> float:
 def _count_pairs(keys: Codes) -> float:
     counts = np.bincount(pd.factorize(keys)[0]).astype(np.float64)
     return float((counts * (counts - 1) / 2).sum())
+
+
+def number_groups(values: pd.Series[Any]) -> Ints:
+    """Return the number of each row's group: of rows with one value the same. A row without
+    a value stands alone.
+    """
+    number = pd.factorize(values)[0].astype(np.int64)
+    unknown = number < 0
+    number[unknown] = number.max(initial=-1) + 1 + np.arange(unknown.sum())
+    return number
 
 
 def count_groups(churned: npt.NDArray[Any], groups: npt.NDArray[Any]) -> tuple[int, int, int]:

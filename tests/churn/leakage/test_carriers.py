@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -12,18 +12,9 @@ from churn.leakage import carriers, strength
 LIMITS = carriers.Limits(alone=0.85, share=0.8, jump=0.25)
 
 
-@dataclass(frozen=True)
-class Customers:
-    """Features and answers."""
-
-    features: pd.DataFrame
-    churned: np.ndarray
-    groups: np.ndarray
-
-
-def make_customers(**more: float) -> tuple[Customers, pd.Series]:
-    """Make customers whose churn many numbers tell together, with columns that tell it by
-    themselves: name -> noise around the answer.
+def make_customers(**more: float) -> tuple[pd.DataFrame, pd.Series, np.ndarray, pd.Series]:
+    """Make features, answers, groups and AUCs of customers whose churn many numbers tell together,
+    with columns that tell it by themselves: name -> noise around the answer.
     """
     random = np.random.default_rng(3)
     size = 3_000
@@ -33,34 +24,37 @@ def make_customers(**more: float) -> tuple[Customers, pd.Series]:
         numbers[name] = churned + random.normal(0, noise, size)
     folds = strength.fold_groups(np.arange(size))
     alone = strength.separate_each(numbers, churned, folds)["AUC"]
-    return Customers(numbers, churned.to_numpy(), np.arange(size)), alone
+    return numbers, churned, np.arange(size), alone
 
 
 def test_many_columns_that_tell_much_together_are_not_suspicious() -> None:
     """No single one carries what they tell."""
-    assert carriers.find_carriers(*make_customers(), LIMITS, ()) == []
+    assert carriers.find_carriers(*make_customers(), LIMITS, in_time=()) == []
     (told,) = carriers.describe([], asked=True)
     assert "suspicious" not in told.casefold()
 
 
 def test_a_column_without_which_the_model_falls_carries_it() -> None:
     """With a copy of it too, which must not hide it; but not where it is known in time."""
-    (found,) = carriers.find_carriers(*make_customers(late=0.3), LIMITS, ())
+    (found,) = carriers.find_carriers(*make_customers(late=0.3), LIMITS, in_time=())
     assert found.name == "late"
     assert found.with_it > 0.95 > found.without + 0.05
-    assert {one.name for one in carriers.find_carriers(*make_customers(a=0.3, b=0.3), LIMITS, ())}
-    assert carriers.find_carriers(*make_customers(late=0.3), LIMITS, ["late"]) == []
+    assert {
+        one.name
+        for one in carriers.find_carriers(*make_customers(a=0.3, b=0.3), LIMITS, in_time=())
+    }
+    assert carriers.find_carriers(*make_customers(late=0.3), LIMITS, in_time=["late"]) == []
     (told,) = carriers.describe([found], asked=True)
     assert told.startswith("Suspicious: late carries")
 
 
 def test_a_column_that_tells_far_less_than_the_model_does_not_carry_it() -> None:
     """Though much is lost without it, others have to do with it: a strong honest column."""
-    customers, alone = make_customers(complaints=0.7)
-    assert 0.8 < alone["complaints"] < 0.9
+    customers = make_customers(complaints=0.7)
+    assert 0.8 < customers[-1]["complaints"] < 0.9
     limits = carriers.Limits(alone=0.8, share=0.95, jump=0.01)
-    assert carriers.find_carriers(customers, alone, limits, ()) == []
-    assert carriers.find_carriers(customers, alone, replace(limits, share=0.5), ())
+    assert carriers.find_carriers(*customers, limits, in_time=()) == []
+    assert carriers.find_carriers(*customers, replace(limits, share=0.5), in_time=())
 
 
 def test_the_card_says_what_a_model_would_be_with_what_is_withheld() -> None:
