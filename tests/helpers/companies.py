@@ -7,11 +7,10 @@ from typing import Any
 
 import nbformat
 import pandas as pd
-import papermill
 
 from churn.params import Params
-from churn.stage import SUMMARY_TYPE
 from churn.tables.files import write_table
+from helpers.notebook_runs import execute
 from helpers.projects import ROOT
 
 PARAMS = """\
@@ -108,16 +107,12 @@ def run_stage(
         for name in ("raw", "accepted", "validated", "prepared")
         if name not in dataset_of[notebook]
     }
-    report = folder / f"{notebook}.ipynb"
-    papermill.execute_notebook(
-        str(source or ROOT / "notebooks" / f"{notebook}.ipynb"),
-        str(report),
+    return execute(
+        ROOT / "notebooks" / f"{notebook}.ipynb",
         {name: value for name, value in parameters.items() if name not in other},
-        cwd=str(ROOT / "notebooks"),
-        progress_bar=False,
+        folder / f"{notebook}.ipynb",
+        source=source,
     )
-    executed = nbformat.read(report, as_version=4)
-    return executed, executed.cells[-1].outputs[0].data[SUMMARY_TYPE]
 
 
 def frame_of(**columns: list[str | None]) -> pd.DataFrame:

@@ -8,14 +8,12 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from helpers.notebook_runs import run_stages
 from helpers.projects import TINY_STAGES, copy_project, write_notebook
 from orchestrator.engine import kernels
-from orchestrator.plan.decisions import make_plan
 from orchestrator.plan.run_plan import Request
 from orchestrator.project import Project
 from orchestrator.records.record import RunRecord
-from orchestrator.runs.run import begin, end
-from orchestrator.runs.stage_run import reuse_stage, run_stage
 
 READ_FILE = """
 import pathlib
@@ -62,16 +60,6 @@ BODIES = TINY_STAGES | {
 }
 
 
-class Listener:
-    """Hears nothing."""
-
-    def cell_started(self, number: int, total: int, heading: str) -> None:
-        """Nothing."""
-
-    def text_printed(self, line: str) -> None:
-        """Nothing."""
-
-
 def make_project(root: Path, bodies: Mapping[str, str]) -> Project:
     """Make a project whose notebooks do little but write, read and record real datasets."""
     copy_project(root)
@@ -86,15 +74,13 @@ def execute(project: Project) -> RunRecord:
     """Run the stages of which there is no earlier result, as the flow does; return the record."""
     os.environ["CUSTOMERS_FOLDER"] = str(project.root)
     try:
-        run = begin(make_plan(project, Request(project.params_file)), "churn run")
-        for stage in run.plan.stages:
-            if reuse_stage(run, stage).entry is None:
-                run_stage(run, stage, 1, Listener())
-        end(run, "completed")
+        record, failure = run_stages(project, Request(project.params_file), forked=False)
     finally:
         kernels.end_all()
         del os.environ["CUSTOMERS_FOLDER"]
-    return run.record
+    if failure:
+        raise failure
+    return record
 
 
 def spoil(file: Path) -> None:

@@ -10,15 +10,13 @@ import matplotlib
 import nbformat
 import numpy as np
 import pandas as pd
-import papermill
 import pytest
 from IPython.display import display
-from papermill.exceptions import PapermillExecutionError
 
 from churn.datasets import new_dataset
 from churn.stage import MODEL_FACTS
-from churn.summary import SUMMARY_TYPE
 from churn.tables.files import write_json, write_table
+from helpers.notebook_runs import NotebookFailed, execute
 from helpers.projects import ROOT
 
 AS_OF = pd.Timestamp("2024-01-01")
@@ -132,15 +130,9 @@ def write_company(
 
 def transform(parameters: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Run the notebook as the flow does, and return its results."""
-    papermill.execute_notebook(
-        str(ROOT / "notebooks" / "04_transformation.ipynb"),
-        str(folder / "report.ipynb"),
-        parameters,
-        cwd=str(ROOT / "notebooks"),
-        progress_bar=False,
-    )
-    cell = nbformat.read(folder / "report.ipynb", as_version=4).cells[-1]
-    return dict(cell.outputs[0].data[SUMMARY_TYPE])
+    notebook = ROOT / "notebooks" / "04_transformation.ipynb"
+    _, results = execute(notebook, parameters, folder / "report.ipynb")
+    return results
 
 
 def run_cells(
@@ -177,10 +169,10 @@ def score_with(parameters: dict[str, Any], decisions: dict[str, Any], root: Path
 
 def refuse(parameters: dict[str, Any], folder: Path) -> str:
     """Return the message of the gate that stops the notebook."""
-    with pytest.raises(PapermillExecutionError) as caught:
+    with pytest.raises(NotebookFailed) as caught:
         transform(parameters, folder)
     assert caught.value.ename == "GateError"
-    return str(caught.value.evalue)
+    return caught.value.evalue
 
 
 def hash_files(folder: Path) -> dict[str, str]:

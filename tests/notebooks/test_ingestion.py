@@ -9,37 +9,27 @@ from typing import Any
 
 import nbformat
 import pandas as pd
-import papermill
 import pytest
-from papermill.exceptions import PapermillExecutionError
 
 from churn.datasets import new_dataset
 from churn.params import FileSource
 from churn.sources.received import read_source
 from churn.tables.files import write_json, write_table
+from helpers.notebook_runs import NotebookFailed, execute
 from helpers.servers import Answer, serving, serving_company
 
 pytestmark = pytest.mark.e2e
-SUMMARY = "application/vnd.churn.summary+json"
 
 
 def ingest(root: Path, **parameters: Any) -> dict[str, Any]:
     """Execute the notebook in a copy of the project, and return the results that its
     summary records.
     """
-    notebook = papermill.execute_notebook(
+    _, results = execute(
         root / "notebooks" / "01_ingestion.ipynb",
+        {"first_wait_seconds": 0.01, **parameters},
         root / "report.ipynb",
-        parameters={"first_wait_seconds": 0.01, **parameters},
-        cwd=root / "notebooks",
-        progress_bar=False,
     )
-    summaries = [
-        output["data"][SUMMARY]
-        for output in outputs_of(notebook)
-        if SUMMARY in output.get("data", {})
-    ]
-    results: dict[str, Any] = summaries[-1]
     return results
 
 
@@ -142,7 +132,7 @@ def test_source_that_is_down_leaves_the_old_dataset(
             f"  crm: {{api: '{server.address}/x?key=${{API_TOKEN}}', retries: 1, "
             "auth: {bearer: '${API_TOKEN}'}}\n"
         )
-        with pytest.raises(PapermillExecutionError) as caught:
+        with pytest.raises(NotebookFailed) as caught:
             ingest(small_project, params_file=write_params(small_project, source))
     assert caught.value.ename == "SourceError"
     assert "HTTP 500" in caught.value.evalue
@@ -153,7 +143,7 @@ def test_source_that_is_down_leaves_the_old_dataset(
 
 def test_source_that_refuses_has_another_kind_of_error(small_project: Path) -> None:
     """A missing file ends the notebook with the error that is not tried again."""
-    with pytest.raises(PapermillExecutionError) as caught:
+    with pytest.raises(NotebookFailed) as caught:
         ingest(small_project, params_file=write_params(small_project, "  crm: {file: b.csv}\n"))
     assert caught.value.ename == "SourceRefused"
     assert f"there is no file at {small_project / 'b.csv'}" in caught.value.evalue
@@ -163,7 +153,7 @@ def test_header_alone_is_stopped_by_the_minimum_of_rows(small_project: Path) -> 
     """A source with fewer rows than `min_rows` stops the run and leaves the old dataset."""
     before = content_of(small_project / "data" / "raw")
     (small_project / "b.csv").write_text("id,plan\n")
-    with pytest.raises(PapermillExecutionError) as caught:
+    with pytest.raises(NotebookFailed) as caught:
         ingest(small_project, params_file=write_params(small_project, "  crm: {file: b.csv}\n"))
     assert caught.value.ename == "GateError"
     assert "crm: 0 rows from b.csv" in caught.value.evalue

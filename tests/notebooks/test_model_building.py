@@ -11,13 +11,13 @@ from typing import Any
 import matplotlib
 import numpy as np
 import pandas as pd
-import papermill
 import pytest
 
 from churn.modelling import registry
-from churn.stage import SUMMARY_TYPE, GateError
+from churn.stage import GateError
 from helpers.model_building import NOTEBOOK, PARAMS, QUICK, lay_out, run_cells, write_features
 from helpers.modelled import make_customers
+from helpers.notebook_runs import execute as execute_notebook
 
 Stage = Callable[..., dict[str, Any]]
 
@@ -320,16 +320,10 @@ def test_what_jupyterlab_runs_is_no_run(
 
 def execute(project: Path, **parameters: Any) -> dict[str, Any]:
     """Run the notebook in a kernel and return what its summary recorded."""
-    report = papermill.execute_notebook(
-        NOTEBOOK,
-        str(project / "report.ipynb"),
-        parameters=parameters,
-        progress_bar=False,
-        kernel_name="python3",
+    _, results = execute_notebook(
+        project / "notebooks" / NOTEBOOK, parameters, project / "report.ipynb"
     )
-    (summary,) = (cell for cell in report.cells if cell.id == "summary")
-    recorded: dict[str, Any] = summary.outputs[0]["data"][SUMMARY_TYPE]
-    return recorded
+    return results
 
 
 @pytest.mark.e2e

@@ -5,16 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import nbformat
 import pandas as pd
-import papermill
 import pytest
-from papermill.exceptions import PapermillExecutionError
 
-from churn.summary import SUMMARY_TYPE
 from churn.tables.files import read_table
 from helpers import repeating
 from helpers.companies import run_stage, write_company
+from helpers.notebook_runs import NotebookFailed, execute
 from helpers.projects import ROOT
 
 pytestmark = pytest.mark.e2e
@@ -41,14 +38,12 @@ def transform(folder: Path, **parameters: Any) -> dict[str, Any]:
     """Compute features, and return the results of the stage."""
     names = ("prepared_dir", "features_dir")
     given = {name: str(folder / name.removesuffix("_dir")) for name in names}
-    papermill.execute_notebook(
-        str(ROOT / "notebooks" / "04_transformation.ipynb"),
-        str(folder / "04.ipynb"),
+    _, results = execute(
+        ROOT / "notebooks" / "04_transformation.ipynb",
         {"params_file": str(folder / "params.yaml"), **given, **parameters},
-        cwd=str(ROOT / "notebooks"),
-        progress_bar=False,
+        folder / "04.ipynb",
     )
-    return nbformat.read(folder / "04.ipynb", 4).cells[-1].outputs[0].data[SUMMARY_TYPE]
+    return results
 
 
 def test_a_customer_in_several_rows_is_one_group(tmp_path: Path) -> None:
@@ -65,7 +60,7 @@ def test_a_customer_in_several_rows_is_one_group(tmp_path: Path) -> None:
     assert 590 <= results["independent_groups"] <= 600  # a few customers are alike by chance
     training = read_table(tmp_path / "features", "training")
     assert training.groupby("customer_id")["twin_group"].nunique().eq(1).all()
-    with pytest.raises(PapermillExecutionError, match="independent groups"):
+    with pytest.raises(NotebookFailed, match="independent groups"):
         transform(tmp_path, min_customers=700)
 
 

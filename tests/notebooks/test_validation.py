@@ -12,12 +12,12 @@ from typing import Any
 import nbformat
 import pandas as pd
 import pytest
-from papermill.exceptions import PapermillExecutionError
 
 from churn.baseline import OFFER_TYPE
 from churn.tables.files import read_table, write_table
 from helpers.companies import make_company, run_stage, soil, write_company
 from helpers.followed_model import run_for_scoring, write_model
+from helpers.notebook_runs import NotebookFailed
 
 pytestmark = pytest.mark.e2e
 
@@ -105,7 +105,7 @@ def test_a_changed_world_stops_the_run_and_is_offered(tmp_path: Path) -> None:
     tables["contract"]["MonthlyCharges"] = "500"
     tables["contract"]["Note"] = "new"
     write_table(tables["contract"], tmp_path / "raw", "contract")
-    with pytest.raises(PapermillExecutionError) as failure:
+    with pytest.raises(NotebookFailed) as failure:
         run_stage("02_validation", parameters | {"run_id": "2026-01-31-1"}, tmp_path)
     told = failure.value.evalue
     assert "`churn accept 2026-01-31-1`" in told
@@ -191,7 +191,7 @@ def test_a_failed_rule_stops_the_run_and_leaves_the_dataset(tmp_path: Path) -> N
     old = tmp_path / "validated" / "profile.json"
     old.parent.mkdir()
     old.write_text("{}", encoding="utf-8")
-    with pytest.raises(PapermillExecutionError) as failure:
+    with pytest.raises(NotebookFailed) as failure:
         run_stage("02_validation", parameters, tmp_path)
     assert failure.value.ename == "GateError"
     broken = r"contract\.MonthlyCharges: .*\b0 and 1000\b.* 20 of 200 \(10\.00%\)"
@@ -234,7 +234,7 @@ def test_unusable_input_stops_with_the_reason(tmp_path: Path, spoil: Any, told: 
     """A renamed column, an empty table and an answer of one class stop at a gate that says so."""
     tables = make_company()
     spoil(tables)
-    with pytest.raises(PapermillExecutionError) as failure:
+    with pytest.raises(NotebookFailed) as failure:
         run_stage("02_validation", write_company(tmp_path, tables), tmp_path)
     assert failure.value.ename == "GateError"
     assert re.search(told, failure.value.evalue)
@@ -266,5 +266,5 @@ def test_scoring_follows_the_decisions_of_training(tmp_path: Path) -> None:
     now = {file.name: file.read_bytes() for file in (tmp_path / "accepted").rglob("*.*")}
     assert now == baseline
     write_table(today.drop(columns="MonthlyCharges"), tmp_path / "raw", "contract")
-    with pytest.raises(PapermillExecutionError, match="no column 'MonthlyCharges'"):
+    with pytest.raises(NotebookFailed, match="no column 'MonthlyCharges'"):
         run_for_scoring("02_validation", given, tmp_path)

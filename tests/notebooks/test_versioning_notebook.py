@@ -6,12 +6,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import nbformat
-import papermill
 import pytest
-from papermill.exceptions import PapermillExecutionError
 
-from churn.stage import SUMMARY_TYPE
+from helpers.notebook_runs import NotebookFailed, execute
 from helpers.projects import ROOT
 from helpers.versioned import commit_all, folders, make_project, set_remote
 
@@ -22,18 +19,12 @@ def run_notebook(root: Path, **parameters: Any) -> tuple[dict[str, Any], str]:
     """
     given = {"params_file": str(root / "params.yaml"), "data_dir": str(root / "data"), **parameters}
     source, report = ROOT / "notebooks" / "05_versioning.ipynb", root / "report.ipynb"
-    papermill.execute_notebook(
-        str(source), str(report), given, cwd=str(source.parent), progress_bar=False
-    )
-    outputs = [
-        output
-        for cell in nbformat.read(report, as_version=4).cells
-        for output in cell.get("outputs", [])
-    ]
+    notebook, results = execute(source, given, report)
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     shown = "".join(
         output.get("text", "") or output.data.get("text/plain", "") for output in outputs
     )
-    return dict(outputs[-1].data[SUMMARY_TYPE]), shown
+    return results, shown
 
 
 @pytest.mark.e2e
@@ -75,8 +66,6 @@ def test_the_notebook_stops_on_an_absent_dataset(tmp_path: Path) -> None:
     """The gate says which stage has to run; no pointer is written."""
     project = make_project(tmp_path / "project")
     shutil.rmtree(project / "data" / "validated")
-    with pytest.raises(
-        PapermillExecutionError, match=r"validated.*run the stage that writes 'validated'"
-    ):
+    with pytest.raises(NotebookFailed, match=r"validated.*run the stage that writes 'validated'"):
         run_notebook(project)
     assert not (project / "data" / "raw.dvc").exists()

@@ -24,9 +24,9 @@ GOOD = as_csv(customers())
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory, prefect_api: dict[str, str]) -> Path:
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project whose data was ingested once."""
-    return make_project(tmp_path_factory.mktemp("made") / "project", prefect_api)
+    return make_project(tmp_path_factory.mktemp("made") / "project")
 
 
 @pytest.fixture
@@ -47,12 +47,14 @@ def test_a_missing_file(runs: Runs) -> None:
 
 def test_an_empty_file(runs: Runs) -> None:
     """0 bytes are told before anything runs."""
-    assert f"{runs.root / 'customers.csv'} is empty, 0 bytes" in runs.run_with(b"").never_started()
+    runs.write(b"")
+    assert f"{runs.root / 'customers.csv'} is empty, 0 bytes" in runs.run().never_started()
 
 
 def test_a_pattern_without_a_match(runs: Runs) -> None:
     """The pattern and its folder, before anything runs."""
-    said = runs.run_with(GOOD, facts="  crm: {file: 'drops/*.csv'}\n").never_started()
+    runs.write(GOOD, "  crm: {file: 'drops/*.csv'}\n")
+    said = runs.run().never_started()
     assert "source 'crm'" in said
     assert f"'drops/*.csv' in {runs.root / 'drops'}" in said
     assert "no such folder" in said
@@ -125,16 +127,25 @@ def test_a_bad_file_stops_ingestion(runs: Runs, case: str) -> None:
     last dataset stays.
     """
     data, message = REFUSED[case]
-    error = runs.run_with(data).stopped_in("ingestion")
-    assert message in error
+    runs.write(data)
+    assert message in runs.execute("ingestion").stopped_in("ingestion")
+
+
+def test_a_bad_file_stops_the_flow(runs: Runs) -> None:
+    """The output says the same, and what follows does not run."""
+    data, message = REFUSED["a cut last row"]
+    runs.write(data)
+    outcome = runs.run()
+    assert message in outcome.stopped_in("ingestion")
+    assert outcome.record
+    assert {entry.status for entry in outcome.record.stages[1:]} == {"not_run"}
 
 
 def test_a_bad_file_among_several(runs: Runs) -> None:
     """Which of them, and the last dataset stays."""
     (runs.root / "more.csv").write_text(GOOD.replace("C0007,", "C0007,x,"))
-    error = runs.run_with(GOOD, facts="  crm: {file: [customers.csv, more.csv]}\n").stopped_in(
-        "ingestion"
-    )
+    runs.write(GOOD, "  crm: {file: [customers.csv, more.csv]}\n")
+    error = runs.execute("ingestion").stopped_in("ingestion")
     assert re.search(r"more\.csv: 1 row\(s\) .*: line 9\b", error)
 
 
@@ -181,13 +192,11 @@ ODD_IDS = ["NA", "null", "007", "12345678901234567890", "12345678901234567891", 
 
 
 @pytest.fixture(scope="module")
-def accepted(
-    made: Path, tmp_path_factory: pytest.TempPathFactory, prefect_api: dict[str, str]
-) -> Path:
+def accepted(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The dataset that one ingestion makes of files that only look bad, each a source
     of its own.
     """
-    runs = Runs(made, tmp_path_factory.mktemp("accepted") / "project", prefect_api)
+    runs = Runs(made, tmp_path_factory.mktemp("accepted") / "project")
     for name, data in ACCEPTED.items():
         (runs.root / f"{name}.csv").write_bytes(data)
     (runs.root / "odd.csv").write_text("id,plan\n" + "".join(f"{text},x\n" for text in ODD_IDS))
@@ -196,7 +205,7 @@ def accepted(
     (runs.root / PARAMS).write_text(
         FACTS + "".join(f"  {name}: {{file: {name}.csv}}\n" for name in names)
     )
-    outcome = runs.run("--only", "ingestion", "--set", "ingestion.malformed_rows_allowed=1")
+    outcome = runs.execute("ingestion", malformed_rows_allowed=1)
     assert outcome.code == 0, outcome.said
     return runs.root / "data/raw"
 

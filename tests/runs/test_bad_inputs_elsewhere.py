@@ -34,9 +34,9 @@ SHORT_WAIT = "ingestion.first_wait_seconds=0.01"
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory, prefect_api: dict[str, str]) -> Path:
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project whose data was ingested once."""
-    return make_project(tmp_path_factory.mktemp("made") / "project", prefect_api)
+    return make_project(tmp_path_factory.mktemp("made") / "project")
 
 
 @pytest.fixture
@@ -45,19 +45,29 @@ def runs(made: Path, tmp_path: Path, prefect_api: dict[str, str]) -> Runs:
     return Runs(made, tmp_path / "project", prefect_api)
 
 
-def run_api(runs: Runs, address: str, facts: str = "") -> Outcome:
-    """Run the flow with an API as its source, which asks for a token."""
+def ask_api(runs: Runs, address: str, facts: str = "") -> None:
+    """Name an API as the only source, which asks for a token."""
     source = (
         f"  crm: {{api: '{address}/customers', records: items, auth: {{bearer: "
         f"'${{API_TOKEN}}'}}{facts}}}\n"
     )
     (runs.root / PARAMS).write_text(FACTS + source)
+
+
+def run_api(runs: Runs, address: str, facts: str = "") -> Outcome:
+    """Run the flow with an API as its source."""
+    ask_api(runs, address, facts)
     return runs.run("--set", SHORT_WAIT, env={"API_TOKEN": TOKEN})
 
 
-def run_database(runs: Runs, address: str, password: str) -> Outcome:
-    """Run the flow with a table of a database as its source, whose password is in a variable."""
+def ask_database(runs: Runs, address: str) -> None:
+    """Name a table of a database as the only source, whose password is in a variable."""
     (runs.root / PARAMS).write_text(f"{FACTS}  crm: {{database: '{address}', table: customers}}\n")
+
+
+def run_database(runs: Runs, address: str, password: str) -> Outcome:
+    """Run the flow with a table of a database as its source."""
+    ask_database(runs, address)
     return runs.run("--set", SHORT_WAIT, env={"CRM_PASSWORD": password})
 
 
@@ -136,24 +146,52 @@ LASTING = {
 
 
 @pytest.mark.parametrize("case", PASSING)
-def test_an_api_that_may_recover_is_asked_again(runs: Runs, case: str) -> None:
-    """So often as `retries` says, and once more by the stage; then the run stops and
-    nothing is lost or told.
+def test_an_api_that_may_recover_is_asked_again(
+    runs: Runs, case: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So often as `retries` says, and the stage would be tried once more; nothing is lost or
+    told.
     """
     answer, facts, message, requests = PASSING[case]
+    monkeypatch.setenv("API_TOKEN", TOKEN)
     with serving(answer) as server:
-        outcome = run_api(runs, server.address, facts)
-    assert message in outcome.stopped_in("ingestion", attempts=2)
-    assert len(server.requests) == 2 * requests
+        ask_api(runs, server.address, facts)
+        outcome = runs.execute("ingestion", first_wait_seconds=0.01)
+    assert message in outcome.stopped_in("ingestion", tried_again=True)
+    assert len(server.requests) == requests
     assert find_secret(runs.root, outcome.said, TOKEN) == []
 
 
 @pytest.mark.parametrize("case", LASTING)
-def test_an_api_that_refuses_is_not_asked_again(runs: Runs, case: str) -> None:
+def test_an_api_that_refuses_is_not_asked_again(
+    runs: Runs, case: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Bad credentials, loops and what is no data: one try, and the token that the
     server sends back is not told.
     """
     answer, facts, message, requests = LASTING[case]
+    monkeypatch.setenv("API_TOKEN", TOKEN)
+    with serving(answer) as server:
+        ask_api(runs, server.address, facts)
+        outcome = runs.execute("ingestion", first_wait_seconds=0.01)
+    assert message in outcome.stopped_in("ingestion")
+    assert len(server.requests) == requests
+    assert find_secret(runs.root, outcome.said, TOKEN) == []
+
+
+def test_the_flow_tries_once_more_what_may_pass(runs: Runs) -> None:
+    """Each try asks so often as `retries` says; then the run stops."""
+    answer, facts, message, requests = PASSING["HTTP 500"]
+    with serving(answer) as server:
+        outcome = run_api(runs, server.address, facts)
+    assert message in outcome.stopped_in("ingestion", tried_again=True)
+    assert len(server.requests) == 2 * requests
+    assert find_secret(runs.root, outcome.said, TOKEN) == []
+
+
+def test_the_flow_does_not_try_what_is_refused_again(runs: Runs) -> None:
+    """The token that the server sends back stands nowhere."""
+    answer, facts, message, requests = LASTING["credentials"]
     with serving(answer) as server:
         outcome = run_api(runs, server.address, facts)
     assert message in outcome.stopped_in("ingestion")
@@ -165,7 +203,7 @@ def test_a_server_that_is_down_is_noted_and_tried(runs: Runs) -> None:
     """The check before the run notes that it does not answer; ingestion tries, and stops."""
     outcome = run_api(runs, f"http://127.0.0.1:{free_port()}", ", retries: 1")
     assert re.search(r"source 'crm' \(127\.0\.0\.1\) .* refused", outcome.said)
-    assert "the server cannot be reached" in outcome.stopped_in("ingestion", attempts=2)
+    assert "the server cannot be reached" in outcome.stopped_in("ingestion", tried_again=True)
 
 
 def test_a_log_in_page_in_place_of_a_file(runs: Runs) -> None:
@@ -173,7 +211,7 @@ def test_a_log_in_page_in_place_of_a_file(runs: Runs) -> None:
     page = Answer(b"<!doctype html><title>Log in</title>", headers={"Content-Type": "text/html"})
     with serving(in_turn(page)) as server:
         (runs.root / PARAMS).write_text(f"{FACTS}  crm: {{file: '{server.address}/a.csv'}}\n")
-        error = runs.run("--set", SHORT_WAIT).stopped_in("ingestion")
+        error = runs.execute("ingestion", first_wait_seconds=0.01).stopped_in("ingestion")
     assert "expected csv" in error
     assert "a page of HTML" in error
 
@@ -199,20 +237,25 @@ def test_a_database_that_is_down_is_tried_again(runs: Runs) -> None:
     """It is said not to answer, which is not the same as refusing; no password is told."""
     address = f"postgresql://crm:${{CRM_PASSWORD}}@127.0.0.1:{free_port()}/crm"
     outcome = run_database(runs, address, POSTGRES_PASSWORD)
-    error = outcome.stopped_in("ingestion", attempts=2)
+    error = outcome.stopped_in("ingestion", tried_again=True)
     assert "the database does not answer" in error
     assert "its host and port right?" in error
     assert outcome.said.count("trying again") == 2 * 3
     assert find_secret(runs.root, outcome.said, POSTGRES_PASSWORD) == []
 
 
-def test_a_table_that_is_not_there_is_suggested(runs: Runs, postgres: str) -> None:
+def test_a_table_that_is_not_there_is_suggested(
+    runs: Runs, postgres: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Of PostgreSQL, and of a SQLite file."""
-    said = run_database(runs, postgres, POSTGRES_PASSWORD).stopped_in("ingestion")
+    monkeypatch.setenv("CRM_PASSWORD", POSTGRES_PASSWORD)
+    ask_database(runs, postgres)
+    said = runs.execute("ingestion").stopped_in("ingestion")
     assert "no table 'customers'" in said
     assert "database has none" in said
     with contextlib.closing(sqlite3.connect(runs.root / "crm.sqlite")) as database:
         database.execute("create table customer (id text)")
-    said = run_database(runs, "sqlite:///crm.sqlite", "").stopped_in("ingestion")
+    ask_database(runs, "sqlite:///crm.sqlite")
+    said = runs.execute("ingestion").stopped_in("ingestion")
     assert "no table 'customers'" in said
     assert "did you mean 'customer'?" in said

@@ -25,9 +25,9 @@ COUNT = 300
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory, prefect_api: dict[str, str]) -> Path:
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project whose data was ingested once."""
-    return make_project(tmp_path_factory.mktemp("made") / "project", prefect_api)
+    return make_project(tmp_path_factory.mktemp("made") / "project")
 
 
 @pytest.fixture
@@ -47,9 +47,9 @@ def put(column: str, *values: str, start: int = 0) -> str:
 
 def validate(runs: Runs, data: str, facts: str = DESCRIBED) -> None:
     """Ingest and validate; both complete."""
-    for stage in ("ingestion", "validation"):
-        outcome = runs.run_with(data, "--only", stage, facts=facts)
-        assert outcome.code == 0, outcome.said[-3000:]
+    runs.write(data, facts)
+    outcome = runs.execute("validation")
+    assert outcome.code == 0, outcome.said[-3000:]
 
 
 MANY = {
@@ -112,15 +112,21 @@ MANY = {
 
 @pytest.mark.parametrize("case", MANY)
 def test_many_bad_values_stop_validation(runs: Runs, case: str) -> None:
-    """The rule, the column and the counts; what was validated before stays, and nothing
-    is trained.
-    """
+    """The rule, the column and the counts; nothing is written."""
     data, facts, message = MANY[case]
-    outcome = runs.run_with(data, facts=facts)
+    runs.write(data, facts)
+    assert re.search(message, runs.execute("validation").stopped_in("validation"))
+    assert not (runs.root / "data/validated").exists()
+
+
+def test_many_bad_values_stop_the_flow(runs: Runs) -> None:
+    """The output says the same, and nothing is trained."""
+    data, facts, message = MANY["unknown codes"]
+    runs.write(data, facts)
+    outcome = runs.run()
     assert re.search(message, outcome.stopped_in("validation"))
     assert outcome.record
-    assert outcome.record.stage("model_building").status == "not_run"
-    assert not (runs.root / "data/validated").exists()
+    assert {entry.status for entry in outcome.record.stages[2:]} == {"not_run"}
 
 
 def test_few_bad_values_are_set_aside_with_their_reason(runs: Runs) -> None:
@@ -160,7 +166,7 @@ def test_few_duplicates_are_resolved_by_rule(runs: Runs) -> None:
     """
     later = [[*row[:2], "1.25", *row[3:]] for row in customers(COUNT)[1:4]]
     validate(runs, put("id") + as_csv(later) + as_csv(customers(COUNT)[9:12]))
-    outcome = runs.run("--only", "preparation")
+    outcome = runs.execute("preparation")
     assert outcome.code == 0, outcome.said[-3000:]
     (table,) = (path for path in (runs.root / "data/prepared").glob("*.parquet"))
     prepared = pd.read_parquet(table).set_index("id")
@@ -177,11 +183,9 @@ def test_ids_that_are_written_otherwise_are_orphans(runs: Runs) -> None:
     """
     rows = [["id", "calls"], *([f"C{number}", "3"] for number in range(COUNT))]
     (runs.root / "usage.csv").write_text(as_csv(rows))
-    outcome = runs.run_with(put("id"), facts=f"{CUSTOMERS}  usage: {{file: usage.csv}}\n")
-    assert re.search(
-        r"usage\.id: .*customer of crm.*\b300 of 300\b",
-        outcome.stopped_in("validation"),
-    )
+    runs.write(put("id"), f"{CUSTOMERS}  usage: {{file: usage.csv}}\n")
+    error = runs.execute("validation").stopped_in("validation")
+    assert re.search(r"usage\.id: .*customer of crm.*\b300 of 300\b", error)
 
 
 def test_numbers_of_a_database_meet_texts_of_a_file(runs: Runs) -> None:
