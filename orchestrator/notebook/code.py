@@ -156,10 +156,11 @@ def read_module_code(path: Path, module: str, name: str) -> Code:
     is what messages call it.
     """
     try:
-        state = path.stat()
-        return _read_module(path, module, name, state.st_mtime_ns, state.st_size)
+        content = path.read_bytes()
     except OSError as error:
         return Code((f"{name} cannot be read: {error.strerror or error}",))
+    is_package = path.name == "__init__.py"
+    return _read_module(content, module if is_package else module.rpartition(".")[0], name)
 
 
 @functools.lru_cache(maxsize=64)
@@ -177,16 +178,13 @@ def _read_cells(notebook: Notebook) -> Code:
 
 
 @functools.lru_cache(maxsize=512)
-def _read_module(path: Path, module: str, name: str, modified: int, size: int) -> Code:
-    content = path.read_bytes()
+def _read_module(content: bytes, package: str, name: str) -> Code:
     text = _Text(name, [content.decode("utf-8", "replace")])
     try:
         tree = _parse(content)
     except (SyntaxError, ValueError, RecursionError) as error:
         return Code((_describe_error(error, text, 0),))
-    return _examine(
-        tree, text, [], module if path.name == "__init__.py" else module.rpartition(".")[0]
-    )
+    return _examine(tree, text, [], package)
 
 
 def _parse_cell(source: str) -> ast.Module:

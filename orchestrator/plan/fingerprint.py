@@ -148,14 +148,13 @@ def hash_code(project: Project, stage: Stage) -> Parts:
 
 
 def _hash(file: Path) -> str:
-    state = file.stat()
-    return _hash_file(file, state.st_mtime_ns, state.st_size)
+    return _hash_file(file.read_bytes(), file if file.suffix == ".ipynb" else None)
 
 
 # A stage is decided about several times in a run, and modules are shared by stages.
 @functools.lru_cache(maxsize=512)
-def _hash_file(file: Path, modified: int, size: int) -> str:
-    trees = parse_cells(file) if file.suffix == ".ipynb" else [ast.parse(file.read_bytes())]
+def _hash_file(content: bytes, notebook: Path | None) -> str:
+    trees = parse_cells(notebook) if notebook else [ast.parse(content)]
     shown = "\n".join(ast.dump(tree) for tree in trees if tree.body)
     return f"code:{hashlib.sha256(shown.encode('utf-8', 'surrogatepass')).hexdigest()}"
 
