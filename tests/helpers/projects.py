@@ -35,14 +35,16 @@ FILES = ("params.yaml", "pyproject.toml", "requirements.txt", ".gitignore")
 
 
 def copy_project(target: Path) -> Path:
-    """Copy what a run needs, without data and outputs, and return the copy's root."""
+    """Copy what a run needs, without data and outputs, and return the copy's root; with the
+    compiled modules, which are valid for equal files of equal times.
+    """
     for name in (*CODE, *FILES):
         source = ROOT / name
         if source.is_dir():
             shutil.copytree(
                 source,
                 target / name,
-                ignore=shutil.ignore_patterns("__pycache__", "made", ".ipynb_checkpoints"),
+                ignore=shutil.ignore_patterns("made", ".ipynb_checkpoints"),
             )
         elif source.exists():
             (target / name).parent.mkdir(parents=True, exist_ok=True)
