@@ -20,6 +20,7 @@ from papermill.parameterize import parameterize_notebook
 
 from churn.summary import SUMMARY_TYPE, Result
 from orchestrator.engine.execution import EndedEarlyError, Execution, Listener, Progress
+from orchestrator.engine.interruptions import noting
 from orchestrator.engine.kernels import KERNEL_NAME, kernel_for
 from orchestrator.engine.notebook_client import ENGINE
 from orchestrator.redaction import Redactor
@@ -88,7 +89,7 @@ def _set_aside(notebook: NotebookNode, tag: str) -> None:
 
 def _run_cells(path: Path, progress: Progress) -> None:
     ensure_event_loop().set_exception_handler(_log_quietly)
-    with kernel_for(path) as manager:
+    with kernel_for(path) as manager, noting():
         papermill_engines.execute_notebook_with_engine(
             ENGINE,
             progress.execution.notebook,

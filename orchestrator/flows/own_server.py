@@ -38,6 +38,10 @@ def main() -> None:
         "PREFECT_UI_API_URL": f"{address}/api",
         "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": address,
     }
+    # Where another program's counters lie, which its user alone may write: Feast, too, sets
+    # them for all that its process starts.
+    for name in ("PROMETHEUS_MULTIPROC_DIR", "PROMETHEUS_MULTIPROCESS_DIR"):
+        os.environ.pop(name, None)
     with loading():
         import uvicorn
         from prefect.server.api.server import create_app

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import signal
 import threading
 from collections.abc import Iterator, Mapping
 from importlib import import_module
@@ -21,6 +20,7 @@ from prefect.runtime import flow_run
 from prefect.states import Completed, Crashed, Failed
 
 from orchestrator.engine import kernels, leftovers
+from orchestrator.engine.interruptions import insisting
 from orchestrator.errors import ChurnError
 from orchestrator.flows import prefect_server
 from orchestrator.flows.informing import Followers, Informer
@@ -79,7 +79,7 @@ def in_charge(plan: Plan) -> Iterator[Followers]:
         hold_checkout(plan.project),
         _sending_events(plan) as events,
         _informing_prefect() as prefect,
-        _interrupted_by_sigterm(),
+        insisting(),
     ):
         for killed in recover(plan.project):
             logger.warning("Run %s was killed; it is now recorded as crashed.", killed.run_id)
@@ -159,18 +159,3 @@ def _informing_prefect() -> Iterator[Informer]:
             get_run_logger().warning(
                 "Prefect's server does not answer: its UI lacks %d artifacts of this run.", untold
             )
-
-
-@contextlib.contextmanager
-def _interrupted_by_sigterm() -> Iterator[None]:
-    """Let SIGTERM be an interruption like Ctrl-C: what Prefect raises instead gets lost
-    inside an event loop's call.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    earlier = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, earlier)

@@ -81,6 +81,7 @@ def examine(project: Project, request: Request) -> Examination:
     pipeline = _find_pipeline(graph, request, given)
     stages, forced = _select(pipeline, request), request.find_forced(graph)
     redactor = redactor_for(params) if params else Redactor()
+    name = redactor.clean(params.name) if params else None  # as records have it
     checks = (
         Check(f"params file {file}", tuple(unreadable or _find_facts_problems(params))),
         Check("the graph that the notebooks make", graph.problems, graph.notes),
@@ -92,7 +93,7 @@ def examine(project: Project, request: Request) -> Examination:
         *_check_accepted(project, stages, params),
         *_check_features(project, stages, params, given),
         Check(
-            "datasets to start from", tuple(_find_input_problems(project, pipeline, stages, params))
+            "datasets to start from", tuple(_find_input_problems(project, pipeline, stages, name))
         ),
         *_check_stores(project, stages, given),
         *_check_machine(project),
@@ -340,7 +341,7 @@ def _check_features(
 
 
 def _find_input_problems(
-    project: Project, pipeline: Pipeline, stages: Iterable[Stage], params: Params | None
+    project: Project, pipeline: Pipeline, stages: Iterable[Stage], data_set: str | None
 ) -> Iterator[str]:
     made = {path for stage in stages for path in stage.writes}
     for path in sorted({path for stage in stages for path in stage.reads} - made):
@@ -349,10 +350,10 @@ def _find_input_problems(
             advice = f": run the stage {writers[0]} first (--from {writers[0]})" if writers else ""
             if writers or not is_dataset(path):  # else the graph's problem says it
                 yield f"{path} is missing{advice}"
-        elif params and is_dataset(path):
-            other, run_id = find_other_owner(project, path, params.name) or ("", "")
+        elif data_set and is_dataset(path):
+            other, run_id = find_other_owner(project, path, data_set) or ("", "")
             if other:
                 yield (
                     f"{path} is of the data set {other!r}, from run {run_id}, and not of "
-                    f"{params.name!r}: run the stages before as well"
+                    f"{data_set!r}: run the stages before as well"
                 )

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from orchestrator.atomic_files import WriteError, write_atomically
 from orchestrator.engine import kernels
+from orchestrator.engine.interruptions import noting
 from orchestrator.plan.run_plan import Plan
 from orchestrator.records.code_archive import keep_code, keep_difference, read_git
 from orchestrator.records.hashes import measure_all, sha256
@@ -125,7 +126,8 @@ def under_way(run: Run) -> Iterator[None]:
     """Run the stages of a run within; however that ends, its kernels and its record do too."""
     status: RunStatus = "failed"
     try:
-        yield
+        with noting():
+            yield
         went_well = all(run.record.stage(one.name).status in DONE for one in run.plan.stages)
         status = "completed" if went_well else "failed"
     except Exception:

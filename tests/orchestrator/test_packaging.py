@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from churn._version import __version__
-from helpers.projects import ROOT
+from helpers.projects import ROOT, make_quick
 
 NEW_PROJECT = (
     "params.yaml",
@@ -134,6 +134,7 @@ def test_a_new_project_runs_with_the_installed_code(clean: Path, tmp_path: Path)
     project = tmp_path / "mine"
     pins = (project / "requirements.txt").read_text("utf-8").splitlines()
     assert pins[0] == f"churn-pipeline=={__version__}"
+    make_quick(project)
     ended = run(clean, project, "python", "orchestrator/flow.py", "--quiet")
     assert ended.returncode == 0, ended.stderr[-3000:]
     assert sorted(path.name for path in (project / "orchestrator").iterdir()) == ["flow.py"]

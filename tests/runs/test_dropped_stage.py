@@ -11,24 +11,19 @@ import nbformat
 import pandas as pd
 import pytest
 
-from helpers.projects import churn, copy_project, read_facts, read_run, run_flow, write_facts
+from helpers.projects import churn, copy_project, make_quick, read_run, run_flow
 from orchestrator.project import Project
 from orchestrator.records.hashes import measure
 from orchestrator.records.record import read_record
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("dropped stage")]
 
-QUICK = {"cv_repeats": 1, "bootstrap_samples": 20, "leakage_auc": None}
-
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory, prefect_api: dict[str, str]) -> Iterator[Path]:
     """A project with a stage that `churn new-stage` made, which transformation waits for; run."""
     made = copy_project(tmp_path_factory.mktemp("dropped") / "project")
-    facts = read_facts(made / "params.yaml")
-    facts["sample"]["customers"] = 1500
-    facts["stages"] = {"model_building": QUICK}
-    write_facts(made / "params.yaml", facts)
+    make_quick(made, customers=1500)
     os.environ.update(prefect_api)
     ended = churn(made, "new-stage", "regions", "--reads", "prepared", "--writes", "regions")
     assert ended.returncode == 0, ended.stderr

@@ -215,21 +215,6 @@ def test_the_four_tables_from_a_file_a_database_and_an_api(
     assert {one["verdict"] for one in read_rerun(project_copy)} == {"identical"}
 
 
-def test_the_flat_table(shared_data: Path, project_copy: Path, prefect_api: dict[str, str]) -> None:
-    """The same pipeline on one flat file with a label column reaches the reference in
-    repeated CV.
-    """
-    variables = {"CHURN_DATA": str(shared_data / "telco")}
-    ended = run_flow(
-        project_copy, "--params", "examples/flat_table.yaml", env=prefect_api | variables
-    )
-    assert ended.returncode == 0, ended.stderr[-3000:]
-    results = read_run(project_copy).stage("model_building").results
-    assert 0.846 <= float(results["cv_roc_auc"]) <= 0.87
-    assert float(results["cv_average_precision"]) >= 0.66
-    assert {one["verdict"] for one in read_rerun(project_copy)} == {"identical"}
-
-
 def test_a_leaky_column_stops_the_run(
     shared_data: Path, project_copy: Path, prefect_api: dict[str, str]
 ) -> None:

@@ -10,10 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from helpers.projects import churn, read_run, run_flow
+from helpers.projects import churn, make_quick, read_run, run_flow
 
-QUICK = ("--set", "model_building.cv_repeats=1", "--set", "model_building.cv_folds=3")
-WORSE = (*QUICK, "--set", "model_building.max_training_rows=2000")
+WORSE = ("--set", "model_building.max_training_rows=1000")
 
 
 def champion(root: Path) -> int:
@@ -31,7 +30,8 @@ def test_the_champion_is_kept_promoted_by_hand_and_rolled_back(
     a failure; hands may differ.
     """
     assert churn(project_copy, "models").returncode == 2
-    first = run_flow(project_copy, *QUICK, env=prefect_api)
+    make_quick(project_copy, customers=4000)
+    first = run_flow(project_copy, env=prefect_api)
     assert first.returncode == 0, first.stderr
     assert "churn/1: first model." in first.stdout
     assert read_run(project_copy).stage("model_building").results["promotion"] == "first model"

@@ -43,7 +43,8 @@ def notebooks(tmp_path: Path) -> list[Path]:
 
 @pytest.fixture(autouse=True)
 def ended() -> Iterator[None]:
-    """End what a test started."""
+    """End what a test started, and before it what other tests left to be used again."""
+    kernels.end_all()
     yield
     kernels.end_all()
 
