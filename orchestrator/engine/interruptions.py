@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterator
 from types import FrameType
 
-_noted = threading.Event()
+_received, _noted = threading.Event(), threading.Event()
 
 
 @contextlib.contextmanager
@@ -21,17 +21,17 @@ def insisting(every: float = 2.0) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield  # elsewhere Python neither gets nor sets signals
         return
-    received = threading.Event()
 
     def interrupt(number: int, frame: FrameType | None) -> None:
-        received.set()
+        _received.set()
         signal.default_int_handler(number, frame)
 
     def insist() -> None:
-        received.wait()
+        _received.wait()
         while not _noted.wait(every):
             _interrupt_main()
 
+    _received.clear()
     _noted.clear()
     earlier = {number: signal.signal(number, interrupt) for number in _NUMBERS}
     threading.Thread(target=insist, daemon=True).start()
@@ -39,19 +39,36 @@ def insisting(every: float = 2.0) -> Iterator[None]:
         yield
     finally:
         _noted.set()
-        received.set()
+        _received.set()
         for number, handler in earlier.items():
             signal.signal(number, handler)
 
 
 @contextlib.contextmanager
 def noting() -> Iterator[None]:
-    """Note an interruption that passes through here: from now on it will not get lost."""
+    """Note an interruption that passes through here: from now on it will not get lost.
+
+    Raises:
+        KeyboardInterrupt: also where whoever was interrupted within made another error of it, or
+            went on.
+    """
     try:
         yield
     except KeyboardInterrupt:
         _noted.set()
         raise
+    except BaseException as error:
+        if _is_lost():
+            _noted.set()
+            raise KeyboardInterrupt from error
+        raise
+    if _is_lost():
+        _noted.set()
+        raise KeyboardInterrupt
+
+
+def _is_lost() -> bool:
+    return _received.is_set() and not _noted.is_set()
 
 
 def _interrupt_main() -> None:

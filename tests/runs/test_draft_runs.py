@@ -69,7 +69,7 @@ def test_four_tables_of_a_telecom_company(run: Running, shared_data: Path) -> No
         "internet",
         "phone",
     ]
-    assert record.stage("transformation").results["customers"] == 6105
+    assert record.stage("transformation").results["customers_at_as_of"] == 6105
 
 
 def test_a_flat_table_of_the_same_company(run: Running, shared_data: Path) -> None:

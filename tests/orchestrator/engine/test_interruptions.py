@@ -28,6 +28,20 @@ def test_what_is_swallowed_is_raised_again_even_while_one_waits(name: str) -> No
     assert signal.getsignal(number) is earlier
 
 
+def test_what_became_another_error_is_an_interruption_again() -> None:
+    """As where a package puts right what it was interrupted in, and fails at that."""
+
+    def work() -> None:
+        with insisting(), noting():
+            try:
+                signal.raise_signal(signal.SIGTERM)
+            except BaseException as error:
+                raise ValueError("not begun") from error
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
+
+
 def test_what_was_noted_is_raised_once() -> None:
     """What is written after an interruption is not interrupted by it."""
     with insisting(every=0.1):
