@@ -24,6 +24,7 @@ from prefect.settings import (
 )
 
 from orchestrator.cli.app import complain
+from orchestrator.engine.interruptions import insisting
 from orchestrator.errors import ChurnError
 from orchestrator.flow import SCHEDULED_PARAMS, as_flow, scheduled
 from orchestrator.flows.prefect_client import (
@@ -83,12 +84,10 @@ def _patience() -> contextlib.AbstractContextManager[Any]:
 
 
 class _Runner(Runner):
-    """Prefect's, which at SIGTERM would wait for a run to end; this one interrupts it."""
+    """Prefect's, which at SIGTERM would wait for a run to end; this one is interrupted by it."""
 
     def handle_sigterm(self, *_: Any) -> None:
-        for run in multiprocessing.active_children():
-            run.terminate()
-        raise KeyboardInterrupt
+        signal.raise_signal(signal.SIGINT)
 
 
 def serve(params: Path, cron: str | None, interval: float | None, timezone: str | None) -> None:
@@ -100,6 +99,14 @@ def serve(params: Path, cron: str | None, interval: float | None, timezone: str 
     runner = _Runner(name="scheduled")
     os.environ[SCHEDULED_PARAMS] = str(params)
     runner.add_flow(scheduled, name="scheduled", schedule=when, paused=False)
-    signal.signal(signal.SIGINT, runner.handle_sigterm)
-    with _patience():  # the process of a run takes over the settings of this one
+    interrupted = set[int | None]()
+
+    def interrupt_runs() -> None:
+        """Once each, as they write how they ended; also one that started in between."""
+        for run in multiprocessing.active_children():
+            if run.pid not in interrupted:
+                interrupted.add(run.pid)
+                run.terminate()
+
+    with _patience(), insisting(before=interrupt_runs):  # a run's process takes over the settings
         asyncio.run(runner.start())

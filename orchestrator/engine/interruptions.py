@@ -6,17 +6,18 @@ import _thread
 import contextlib
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
 
 _received, _noted = threading.Event(), threading.Event()
 
 
 @contextlib.contextmanager
-def insisting(every: float = 2.0) -> Iterator[None]:
+def insisting(every: float = 2.0, before: Callable[[], None] = lambda: None) -> Iterator[None]:
     """Let SIGINT and SIGTERM raise KeyboardInterrupt in what runs within, and again `every` so many
-    seconds until it has been `noted`: it may strike where an exception goes nowhere, such as a
-    callback of an event loop, a finalizer, or a call of which nobody asks the result.
+    seconds until it has been `noted` or has ended the block: it may strike where an exception goes
+    nowhere, such as a callback of an event loop, a finalizer, or a call of which nobody asks the
+    result. Each time `before` is called before.
     """
     if threading.current_thread() is not threading.main_thread():
         yield  # elsewhere Python neither gets nor sets signals
@@ -24,6 +25,7 @@ def insisting(every: float = 2.0) -> Iterator[None]:
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         _received.set()
+        before()
         signal.default_int_handler(number, frame)
 
     def insist() -> None:
