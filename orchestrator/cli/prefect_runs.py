@@ -46,6 +46,9 @@ _SETTINGS: dict[Any, Any] = {
 }
 
 
+_SECONDS_FOR_RUNS = 10  # to end, when they are interrupted
+
+
 def run_once(plan: Plan, *, quiet: bool = False, verbose: bool = False) -> State[Any]:
     """Run a plan; its state says how it ended, and holds the id of the run.
 
@@ -108,5 +111,11 @@ def serve(params: Path, cron: str | None, interval: float | None, timezone: str 
                 interrupted.add(run.pid)
                 run.terminate()
 
-    with _patience(), insisting(before=interrupt_runs):  # a run's process takes over the settings
-        asyncio.run(runner.start())
+    try:
+        # The process of a run takes over the settings of this one.
+        with _patience(), insisting(every=5.0, before=interrupt_runs):
+            asyncio.run(runner.start())
+    finally:  # they tell the server, which ends after them, how they ended
+        interrupt_runs()
+        for run in multiprocessing.active_children():
+            run.join(_SECONDS_FOR_RUNS)
