@@ -15,11 +15,14 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from pydantic import TypeAdapter
 from pyflakes.checker import Binding, Builtin, Checker, Importation, ModuleScope
 from pyflakes.messages import UndefinedLocal, UndefinedName
 
 from orchestrator.notebook.cells import Cell, Notebook, read_notebook
+from orchestrator.notebook.code_memory import CodeMemory
 from orchestrator.notebook.imports import Import, find_imports
 
 # These run Python that stands in the cell, whose names are then the notebook's.
@@ -98,6 +101,9 @@ class Code:
         return self.names is None or name in self.names or "__getattr__" in self.names
 
 
+_AS_JSON = TypeAdapter(Code)
+
+
 class _Text:
     """The sources of a notebook's cells, or of a module, as one text that knows where
     each of its lines stands.
@@ -151,16 +157,23 @@ def parse_cells(path: Path) -> list[ast.Module]:
     return [_parse_cell(cell.source) for cell in notebook.cells if cell not in notebook.parameters]
 
 
-def read_module_code(path: Path, module: str, name: str) -> Code:
+def read_module_code(path: Path, module: str, name: str, memory: CodeMemory) -> Code:
     """Read the code of a module beside the notebooks, such as `sources.files`; `name`
-    is what messages call it.
+    is what messages call it. Of code without problems the memory has the answer.
     """
     try:
         content = path.read_bytes()
     except OSError as error:
         return Code((f"{name} cannot be read: {error.strerror or error}",))
-    is_package = path.name == "__init__.py"
-    return _read_module(content, module if is_package else module.rpartition(".")[0], name)
+    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+    unseen = list[Code]()
+
+    def find_out() -> Any:
+        unseen.append(_read_module(content, package, name))
+        return None if unseen[0].problems else _AS_JSON.dump_python(unseen[0], mode="json")
+
+    known = memory.recall(f"code of {name} in {package}", content, find_out)
+    return unseen[0] if unseen else _AS_JSON.validate_python(known)
 
 
 @functools.lru_cache(maxsize=64)
@@ -177,7 +190,6 @@ def _read_cells(notebook: Notebook) -> Code:
     return _examine(whole, text, problems, "")
 
 
-@functools.lru_cache(maxsize=512)
 def _read_module(content: bytes, package: str, name: str) -> Code:
     text = _Text(name, [content.decode("utf-8", "replace")])
     try:

@@ -10,6 +10,7 @@ from pathlib import Path
 from churn.sources import KINDS
 from orchestrator.errors import UsageError
 from orchestrator.notebook.code import Code, read_module_code, read_notebook_code
+from orchestrator.notebook.code_memory import memory_of
 from orchestrator.notebook.imports import (
     Import,
     find_library_problem,
@@ -102,7 +103,8 @@ class Modules:
         path = find_local(self._folder_of(module), module)
         if path and module not in self.local:
             self.files[module] = path
-            self.local[module] = read_module_code(path, module, self.name_of(path))
+            memory = memory_of(self.project.root)
+            self.local[module] = read_module_code(path, module, self.name_of(path), memory)
             self.follow(self.local[module], later=later)
             for name in _IMPORTED_BY_NAME.get(module, ()):
                 self._add(name, later=True)

@@ -22,6 +22,7 @@ from typing import Any
 from churn.facts import list_facts
 from churn.params import Params
 from orchestrator.notebook.code import parse_cells, read_notebook_code
+from orchestrator.notebook.code_memory import memory_of
 from orchestrator.notebook.modules import Modules
 from orchestrator.notebook.parameters import GIVEN_BY_RUN, declared_parameters
 from orchestrator.plan.run_plan import Parts, Plan
@@ -142,19 +143,21 @@ def hash_code(project: Project, stage: Stage) -> Parts:
     modules = Modules(project)
     modules.follow(read_notebook_code(notebook))
     files = {modules.name_of(file): file for file in modules.files.values()}
-    return {f"notebooks/{stage.notebook}": _hash(notebook)} | {
-        name: _hash(files[name]) for name in sorted(files)
-    }
+    hashes = {f"notebooks/{stage.notebook}": _hash(project, notebook)}
+    return hashes | {name: _hash(project, files[name]) for name in sorted(files)}
 
 
-def _hash(file: Path) -> str:
-    return _hash_file(file.read_bytes(), file if file.suffix == ".ipynb" else None)
+def _hash(project: Project, file: Path) -> str:
+    content, is_notebook = file.read_bytes(), file.suffix == ".ipynb"
+
+    def find_out() -> str:
+        return _hash_code(parse_cells(file) if is_notebook else [ast.parse(content)])
+
+    question = "hash of a notebook" if is_notebook else "hash of a module"
+    return str(memory_of(project.root).recall(question, content, find_out))
 
 
-# A stage is decided about several times in a run, and modules are shared by stages.
-@functools.lru_cache(maxsize=512)
-def _hash_file(content: bytes, notebook: Path | None) -> str:
-    trees = parse_cells(notebook) if notebook else [ast.parse(content)]
+def _hash_code(trees: Iterable[ast.Module]) -> str:
     shown = "\n".join(ast.dump(tree) for tree in trees if tree.body)
     return f"code:{hashlib.sha256(shown.encode('utf-8', 'surrogatepass')).hexdigest()}"
 

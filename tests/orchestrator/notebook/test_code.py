@@ -11,6 +11,7 @@ from helpers.own_graph import STAGES
 from helpers.projects import ROOT, write_notebook
 from orchestrator.errors import UsageError
 from orchestrator.notebook.code import read_module_code, read_notebook_code
+from orchestrator.notebook.code_memory import CodeMemory
 from orchestrator.notebook.imports import find_library_problem
 from orchestrator.notebook.modules import Modules
 from orchestrator.project import Project
@@ -231,7 +232,8 @@ def test_an_edited_notebook_is_read_again(tmp_path: Path) -> None:
 def test_a_module_in_another_encoding_than_it_says_is_told(tmp_path: Path) -> None:
     """Python would not import it either."""
     (tmp_path / "one.py").write_bytes(b"name = '\xe9'\n")
-    (problem,) = read_module_code(tmp_path / "one.py", "one", "notebooks/one.py").problems
+    memory = CodeMemory(tmp_path / "code.json")
+    (problem,) = read_module_code(tmp_path / "one.py", "one", "notebooks/one.py", memory).problems
     assert problem.startswith("notebooks/one.py, line 1: ")
     assert "utf-8" in problem
 
