@@ -36,6 +36,8 @@ class Modules:
     local: dict[str, Code] = field(default_factory=dict)
     files: dict[str, Path] = field(default_factory=dict)
     imported: list[Import] = field(default_factory=list)
+    _asked: set[str] = field(default_factory=set)
+    _is_own: dict[str, bool] = field(default_factory=dict)  # first part of a module's name
 
     def follow(self, code: Code, *, later: bool = False) -> None:
         """Take in what code imports, and what that imports; `later`, when a function does."""
@@ -58,10 +60,12 @@ class Modules:
     def is_local(self, module: str) -> bool:
         """Whether the first part of a module's name is one of the project's own."""
         top = module.partition(".")[0]
-        folder = self._folder_of(top)
-        return bool(top) and (
-            find_local(folder, top) is not None or any((folder / top).glob("*.py"))
-        )
+        if top not in self._is_own:
+            folder = self._folder_of(top)
+            self._is_own[top] = bool(top) and (
+                find_local(folder, top) is not None or any((folder / top).glob("*.py"))
+            )
+        return self._is_own[top]
 
     def name_of(self, file: Path) -> str:
         """Return what messages and records call a module's file: `churn/stage.py`."""
@@ -100,8 +104,10 @@ class Modules:
         yield from (f"{item.module}.{name}" for name in item.names)
 
     def _add(self, module: str, *, later: bool) -> None:
-        path = find_local(self._folder_of(module), module)
-        if path and module not in self.local:
+        if module in self._asked:
+            return
+        self._asked.add(module)
+        if path := find_local(self._folder_of(module), module):
             self.files[module] = path
             memory = memory_of(self.project.root)
             self.local[module] = read_module_code(path, module, self.name_of(path), memory)
