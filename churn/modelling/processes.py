@@ -4,12 +4,13 @@ it has loaded, where the platform can fork; in fresh ones, where there is much t
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import multiprocessing
 import signal
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from typing import Any
 
@@ -41,31 +42,57 @@ def run_all(
     Raises:
         BrokenExecutor: a process was killed, for want of memory most often.
     """
+    with running(function, jobs, rows=rows) as answers:
+        return answers()
+
+
+@contextlib.contextmanager
+def running(
+    function: Callable[..., Any], jobs: Sequence[tuple[Any, ...]], *, rows: int
+) -> Iterator[Callable[[], list[Any]]]:
+    """Start jobs as `run_all` does, and yield what waits for their answers: meanwhile this
+    process does something else. Where there are no processes, they run when they are asked for.
+    """
     processes = min(joblib.cpu_count(), _MOST_PROCESSES, len(jobs))
     if processes < 2 or _is_worker or not (CAN_FORK or rows >= _WORTH_STARTING):
-        with threadpool_limits(1):
-            return [function(*job) for job in jobs]
+        yield lambda: _run_here(function, jobs)
+        return
     if not CAN_FORK:
-        with loky.ProcessPoolExecutor(processes) as pool:
-            return _collect(pool, _do, [(function, job) for job in jobs])
+        with (
+            loky.ProcessPoolExecutor(processes) as pool,
+            _started(pool, _do, [(function, job) for job in jobs]) as answers,
+        ):
+            yield answers
+        return
     _inherited.append((function, jobs))
     try:
         forked = multiprocessing.get_context("fork")
-        # Python 3.12 and later warn that other threads do not live on in a fork. No job needs
-        # them, nor a lock that they may hold: it computes, and answers through a pipe.
-        with warnings.catch_warnings(), ProcessPoolExecutor(processes, forked, _begin) as pool:
-            warnings.filterwarnings("ignore", ".* multi-threaded, use of fork", DeprecationWarning)
-            return _collect(pool, _do_inherited, [(place,) for place in range(len(jobs))])
+        places = [(place,) for place in range(len(jobs))]
+        with (
+            ProcessPoolExecutor(processes, forked, _begin) as pool,
+            _started(pool, _do_inherited, places) as answers,
+        ):
+            yield answers
     finally:
         _inherited.pop()
 
 
-def _collect(
+def _run_here(function: Callable[..., Any], jobs: Sequence[tuple[Any, ...]]) -> list[Any]:
+    with threadpool_limits(1):
+        return [function(*job) for job in jobs]
+
+
+@contextlib.contextmanager
+def _started(
     pool: Executor, function: Callable[..., Any], jobs: Sequence[tuple[Any, ...]]
-) -> list[Any]:
-    futures = [pool.submit(function, *job) for job in jobs]
+) -> Iterator[Callable[[], list[Any]]]:
+    # Python 3.12 and later warn that other threads do not live on in a fork. No job needs
+    # them, nor a lock that they may hold: it computes, and answers through a pipe.
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".* multi-threaded, use of fork", DeprecationWarning)
+        futures = [pool.submit(function, *job) for job in jobs]
     try:
-        return [future.result() for future in futures]
+        yield lambda: [future.result() for future in futures]
     finally:
         for future in futures:
             future.cancel()  # what has not begun, after a failure or an interrupt

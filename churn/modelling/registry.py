@@ -158,8 +158,10 @@ def record(
     experiment = store.experiment if origin.run_id else store.experiment + INTERACTIVE
     place = tracking.connect(store.tracking_uri, store.artifact_dir, experiment)
     tags = {"model": facts["model"], model_names.RUN_TAG: origin.data_set} | origin.as_tags()
-    with tracking.new_run(place, origin.run_id, tags) as run:
-        datasets = tracking.log_evidence(evidence, pointers_dir)
+    with (
+        tracking.new_run(place, origin.run_id, tags) as run,
+        tracking.logging_evidence(evidence, pointers_dir) as datasets,
+    ):
         logged = log_model(run, model, facts["model"], example, facts)
         mlflow.log_metrics(dict(evidence.metrics), model_id=logged.model_id)
         name, kept = _keep(logged, store, origin, datasets)

@@ -24,6 +24,7 @@ from churn import pandas_semantics  # noqa: F401  (before MLflow: it turns the t
 import mlflow
 import mlflow.sklearn
 from filelock import FileLock, Timeout
+from mlflow.data.dataset import Dataset
 from mlflow.data.meta_dataset import MetaDataset
 from mlflow.data.sources import LocalArtifactDatasetSource  # type: ignore[attr-defined]
 from mlflow.entities import Run
@@ -32,7 +33,7 @@ from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from ruamel.yaml import YAML
 from sqlalchemy import URL, exc, make_url
 
-from churn.modelling.processes import run_all
+from churn.modelling.processes import running
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -110,13 +111,15 @@ def log_datasets(pointers_dir: str | Path) -> dict[str, str]:
 
     Without pointers (DVC has not run yet) nothing is logged.
     """
-    hashes: dict[str, str] = {}
+    hashes, datasets = dict[str, str](), list[Dataset | None]()
     for pointer in sorted(Path(pointers_dir).glob("[!.]*.dvc")):
         outs = YAML(typ="safe", pure=True).load(pointer.read_text(encoding="utf-8")).get("outs", [])
         for out in [out for out in outs if "md5" in out]:
             hashes[pointer.stem] = out["md5"]
             source = LocalArtifactDatasetSource((pointer.parent / out["path"]).resolve().as_uri())
-            mlflow.log_input(MetaDataset(source, name=pointer.stem, digest=out["md5"]))  # type: ignore[abstract]
+            datasets.append(MetaDataset(source, name=pointer.stem, digest=out["md5"]))  # type: ignore[abstract]
+    contexts: list[str | None] = [None] * len(datasets)
+    mlflow.log_inputs(datasets, contexts, tags_list=[{} for _ in datasets])
     mlflow.set_tags(as_tags(hashes))
     return hashes
 
@@ -138,20 +141,23 @@ class Evidence:
     tables: Mapping[str, pd.DataFrame]
 
 
-def log_evidence(evidence: Evidence, pointers_dir: str | Path) -> dict[str, str]:
-    """Log settings, plots, tables, and the datasets, whose MD5s are returned; the metrics
-    go with the model (see `registry.record`).
+@contextlib.contextmanager
+def logging_evidence(evidence: Evidence, pointers_dir: str | Path) -> Iterator[dict[str, str]]:
+    """Log settings and the datasets, whose MD5s are yielded, and in the end tables and plots,
+    which are drawn by other processes while the model is logged within; the metrics go with that
+    (see `registry.record`).
     """
-    flat = pd.json_normalize(dict(evidence.settings)).iloc[0]
-    mlflow.log_params({str(name): value for name, value in flat.items()})
-    pictures = run_all(_render, [(figure,) for figure in evidence.plots.values()], rows=0)
-    with tempfile.TemporaryDirectory() as folder:
-        for name, picture in zip(evidence.plots, pictures, strict=True):
-            Path(folder, f"{name}.png").write_bytes(picture)
-        mlflow.log_artifacts(folder, "plots")
-    for name, table in evidence.tables.items():
-        mlflow.log_text(table.to_csv(index=False), f"{name}.csv")
-    return log_datasets(pointers_dir)
+    figures = [(figure,) for figure in evidence.plots.values()]
+    with running(_render, figures, rows=0) as pictures, tempfile.TemporaryDirectory() as folder:
+        flat = pd.json_normalize(dict(evidence.settings)).iloc[0]
+        mlflow.log_params({str(name): value for name, value in flat.items()})
+        yield log_datasets(pointers_dir)
+        Path(folder, "plots").mkdir()
+        for name, picture in zip(evidence.plots, pictures(), strict=True):
+            Path(folder, "plots", f"{name}.png").write_bytes(picture)
+        for name, table in evidence.tables.items():
+            table.to_csv(Path(folder, f"{name}.csv"), index=False)
+        mlflow.log_artifacts(folder)
 
 
 def _render(figure: Figure) -> bytes:
