@@ -64,9 +64,9 @@ entry = registry.record(
 )
 Stage(params_file).summarize(
     mlflow_run_id=entry.mlflow_run_id,
-    registered_model=entry.version.name,
-    model_version=int(entry.version.version),
-    model_sha256=entry.version.tags["model_sha256"],
+    registered_model=entry.model.name,
+    model_version=int(entry.model.version),
+    model_sha256=entry.model.tags["model_sha256"],
 )
 """
 _MODEL_PARAMETERS = """\

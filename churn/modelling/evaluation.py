@@ -101,16 +101,11 @@ def cross_validate(
 
 def measure_folds(predictions: pd.DataFrame) -> pd.DataFrame:
     """Return the metrics of each fold: a row for each model, repeat and fold."""
-    parts = predictions.groupby(["model", "repeat", "fold"], sort=False)
-    rows = {
-        key: measure(part["churned"].to_numpy(), part["probability"].to_numpy())
-        for key, part in parts
-    }
-    return (
-        pd.DataFrame.from_dict(rows, orient="index")
-        .rename_axis(["model", "repeat", "fold"])
-        .reset_index()
-    )
+    names = ["model", "repeat", "fold"]
+    parts = dict([*predictions.groupby(names, sort=False)])
+    jobs = [(part["churned"].to_numpy(), part["probability"].to_numpy()) for part in parts.values()]
+    measured = run_all(measure, jobs, rows=0)
+    return pd.DataFrame(measured, pd.MultiIndex.from_tuples(parts, names=names)).reset_index()
 
 
 def tabulate(scores: pd.DataFrame, folds: int) -> dict[str, pd.DataFrame]:
