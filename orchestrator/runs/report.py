@@ -90,12 +90,12 @@ def mark_crashed(path: Path) -> FailedCell | None:
     """Rewrite a partly executed notebook whose run is gone: its running cell failed,
     the later ones did not run.
 
-    Writes the `.html` beside it, and returns the cell that was running, if one was. A
-    report that does not say `running` is left as it is.
+    Writes the `.html` beside it, and returns the cell that was running, if one was. So is a
+    report that had its end already, which the record had not when the run was killed.
     """
     notebook = nbformat.read(path, as_version=4)
     facts = notebook.metadata.get("churn", {})
-    if facts.get("status") != "running":
+    if facts.get("status") in (None, "crashed"):
         return None
     notebook.cells = [cell for cell in notebook.cells if cell.get("id") not in (BANNER, MARK)]
     execution = Execution(notebook)
@@ -112,13 +112,13 @@ def mark_crashed(path: Path) -> FailedCell | None:
 
 
 def _find_position(cells: list[NotebookNode]) -> tuple[int, bool]:
-    """Return the index of the cell that was running, or of the first that did not run;
-    and whether it was running.
+    """Return the index of the cell that was running or had failed, or of the first that did
+    not run; and whether it was running or had failed.
     """
     statuses = [cell.metadata.get("papermill", {}).get("status") for cell in cells]
-    for status in ("running", "not_run"):
+    for status in ("running", "failed", "not_run"):
         if status in statuses:
-            return statuses.index(status), status == "running"
+            return statuses.index(status), status != "not_run"
     return len(cells), False
 
 

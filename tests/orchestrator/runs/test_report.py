@@ -153,6 +153,25 @@ def test_a_partly_executed_report_is_marked_as_crashed(tmp_path: Path) -> None:
     assert report.mark_crashed(path) is None
 
 
+def test_a_report_that_had_its_end_before_the_record_is_marked_too(tmp_path: Path) -> None:
+    """Its run was killed in between: both say that it crashed, the cells what they did."""
+    path = tmp_path / "01_ingestion.ipynb"
+    execution = make_execution(7, in_hand=False)
+    execution.status = "completed"
+    nbformat.write(compose(execution)[0], path)
+    assert report.mark_crashed(path) is None
+    crashed = nbformat.read(path, as_version=4)
+    assert crashed.metadata.churn.status == "crashed"
+    assert statuses(crashed) == ["completed"] * 3
+    execution = make_execution(3, in_hand=True)
+    execution.fail("failed", "ValueError", "no")
+    nbformat.write(compose(execution)[0], path)
+    assert report.mark_crashed(path) is not None
+    crashed = nbformat.read(path, as_version=4)
+    assert crashed.metadata.churn.status == "crashed"
+    assert statuses(crashed) == ["completed", "failed", "not_run"]
+
+
 def page_of(**data: Any) -> tuple[str, BeautifulSoup]:
     """Return the page of a notebook with one output of these types, as text and parsed."""
     types = {name.replace("__", "/"): content for name, content in data.items()}
