@@ -8,6 +8,7 @@ in a browser on this machine start runs.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import sys
@@ -62,7 +63,9 @@ def main() -> None:
             with FileLock(home / "churn_start.lock"):
                 await super().startup(sockets)
 
-    Server(config).run(sockets=[listener])
+    with contextlib.suppress(KeyboardInterrupt):  # which uvicorn raises when it has ended
+        Server(config).run(sockets=[listener])
+    os._exit(0)  # to take Prefect down object by object takes a second, for which a run waits
 
 
 def listen(preferred: int) -> socket.socket:
@@ -79,7 +82,8 @@ def _end_with_starter() -> None:
     """End this process at once when what started it is gone, `kill -9` too: the other end of its
     standard input is closed then. The guard that ends what runs leave may be gone with it.
     """
-    sys.stdin.buffer.read()
+    while os.read(sys.stdin.fileno(), 1):  # a lock of `sys.stdin` would be in the way of the end
+        pass
     os._exit(0)
 
 
